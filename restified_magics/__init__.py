@@ -1,0 +1,86 @@
+"""A notebook is a function.
+
+Tag the cells of an ordinary notebook with ``parameters``, ``skip`` and ``return``, and call it:
+
+    >>> from restified_magics import PythonModel
+    >>> fibonacci = PythonModel("examples/fibonacci.ipynb")
+    >>> fibonacci(n=20)
+    6765
+
+In a notebook, ``%load_ext restified_magics`` brings ``%call_notebook`` and ``%restify``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restified_magics.errors import (
+        CellError,
+        ModelTimeout,
+        NotebookError,
+        NotebookWarning,
+        ParameterError,
+        RestifiedError,
+    )
+    from restified_magics.model import Model, Result
+    from restified_magics.parameters import Parameter
+    from restified_magics.python_model import PythonModel, execute_notebook
+
+__version__ = "0.1.0"
+
+# Each public name and the module that it comes from, imported when the name is first used.
+_HOMES = {
+    "CellError": "errors",
+    "Model": "model",
+    "ModelTimeout": "errors",
+    "NotebookError": "errors",
+    "NotebookWarning": "errors",
+    "Parameter": "parameters",
+    "ParameterError": "errors",
+    "PythonModel": "python_model",
+    "RestifiedError": "errors",
+    "Result": "model",
+    "execute_notebook": "python_model",
+}
+
+__all__ = [
+    "CellError",
+    "Model",
+    "ModelTimeout",
+    "NotebookError",
+    "NotebookWarning",
+    "Parameter",
+    "ParameterError",
+    "PythonModel",
+    "RestifiedError",
+    "Result",
+    "execute_notebook",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """``%load_ext restified_magics``."""
+    from restified_magics.magics import load
+
+    load(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """``%unload_ext restified_magics``."""
+    from restified_magics.magics import unload
+
+    unload(ip)

@@ -1,0 +1,236 @@
+"""Stop code that runs too long: by a signal in the main thread, by an exception in another one."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+__all__ = ["GRACE", "Blocked", "Deadline", "Expired", "guard", "interruptible", "shielded", "stop_thread", "within"]
+
+#: How long a thread may take to end once it was told to, in seconds.
+GRACE = 1.0
+
+_AGAIN = 0.05  # seconds: code that caught the exception and went on is told again
+
+T = TypeVar("T")
+
+
+class Expired(KeyboardInterrupt):
+    """Raised in code whose time is up. An interrupt, so that code which cleans up on those does."""
+
+
+class Deadline:
+    """A point in time at which a call ends.
+
+    Attributes:
+        seconds: the time that the call was given.
+        at: when it ends, by `time.monotonic`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.at = time.monotonic() + seconds
+        self._changed = threading.Event()
+        self._over = False
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, 0 once it has passed."""
+        return max(0.0, self.at - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self.at
+
+    def expire(self) -> None:
+        """Let the time be up now, from any thread; code in the main thread notices between cells."""
+        self.at = min(self.at, time.monotonic())
+        self._changed.set()
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Raise `Expired` in this thread's `interruptible` code once the time is up."""
+        guard = _guards.get()
+        if guard is None or guard.thread != threading.get_ident():
+            guard = _Guard()
+            token = _guards.set(guard)
+        else:
+            token = None
+        guard.deadlines.append(self)
+        by_signal = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+        try:
+            with _alarm(guard) if by_signal else _watcher(self, guard):
+                yield
+        finally:
+            guard.deadlines.remove(self)
+            if token is not None:
+                _guards.reset(token)
+
+
+class _Guard:
+    """Whether a thread runs code that may be interrupted now, and by which deadlines."""
+
+    __slots__ = ("armed", "deadlines", "lock", "thread")
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.lock = threading.Lock()
+        self.thread = threading.get_ident()
+        self.deadlines: list[Deadline] = []
+
+    def arm(self) -> None:
+        self.check()
+        self.armed = True
+
+    def disarm(self) -> None:
+        with self.lock:
+            self.armed = False
+            if self.thread != threading.main_thread().ident:
+                stop_thread(self.thread, None)  # one that is on its way
+
+    def check(self) -> None:
+        """Raise where the time is up, though the code caught the exception and went on."""
+        if any(deadline.passed for deadline in self.deadlines):
+            raise Expired
+
+
+# In a context variable and not by thread alone, since tasks of an event loop share their thread.
+_guards: contextvars.ContextVar[_Guard | None] = contextvars.ContextVar("restified_magics_guard", default=None)
+
+
+def guard() -> _Guard | None:
+    """The guard of this thread, or None where nothing limits its time."""
+    found = _guards.get()
+    return found if found is not None and found.thread == threading.get_ident() else None
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Code that a deadline of this thread may interrupt: the cells, and nothing of this package."""
+    here = guard()
+    if here is None:
+        yield
+        return
+    here.arm()
+    try:
+        yield
+    finally:
+        here.disarm()
+    here.check()
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Code between cells, which no deadline may interrupt half way."""
+    here = guard()
+    if here is None or not here.armed:
+        yield
+        return
+    here.disarm()
+    try:
+        yield
+    finally:
+        here.armed = True
+
+
+@contextlib.contextmanager
+def _alarm(guard: _Guard) -> Iterator[None]:
+    def ring(signum: int, frame: object) -> None:
+        if guard.armed and any(deadline.passed for deadline in guard.deadlines):
+            raise Expired
+
+    started = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, ring)
+    first = min(deadline.remaining for deadline in guard.deadlines)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, max(first, 1e-6), _AGAIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if left:  # somebody else's timer, or that of the call around this one
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 1e-6), interval)
+
+
+@contextlib.contextmanager
+def _watcher(deadline: Deadline, guard: _Guard) -> Iterator[None]:
+    def watch() -> None:
+        deadline._changed.wait(deadline.remaining)
+        while not deadline._over:
+            with guard.lock:
+                if guard.armed and deadline.passed:
+                    stop_thread(guard.thread, Expired)
+            deadline._changed.wait(max(_AGAIN, deadline.remaining))
+            if not deadline._over:
+                deadline._changed.clear()
+
+    thread = threading.Thread(target=watch, name="restified-deadline", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        deadline._over = True
+        deadline._changed.set()
+        thread.join()
+        guard.disarm()
+
+
+def stop_thread(thread: int, exception: type[BaseException] | None = Expired) -> None:
+    """Raise an exception in another thread at its next Python instruction; None takes it back."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(exception) if exception is not None else None
+    )
+
+
+class Blocked(Expired):
+    """Raised where the time is up, and the code could not be stopped."""
+
+
+def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], object]) -> T:
+    """Run `work` in this context, and end with it or at the deadline.
+
+    In the main thread it runs there. In another one it runs in a thread of its own, so that the
+    caller goes on even where that thread is blocked in C code and cannot be stopped by anyone:
+    then `abandon` is called, and `Blocked` raised.
+
+    Raises:
+        Expired: the time was up, and `work` was stopped.
+        Blocked: the time was up, and `work` could not be stopped.
+    """
+    if threading.current_thread() is threading.main_thread():
+        with deadline.watched():
+            return work()
+    values: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            with deadline.watched():
+                values.append(work())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    context = contextvars.copy_context()
+    threading.Thread(target=lambda: context.run(run), name="restified-call", daemon=True).start()
+    try:
+        # in short waits, so that an exception raised in this thread by another one comes through
+        while not done.wait(_AGAIN):
+            if time.monotonic() >= deadline.at + GRACE:
+                raise Blocked
+    except BaseException:
+        deadline.expire()
+        if not done.wait(GRACE):
+            abandon()
+        raise
+    for error in errors:
+        raise error
+    return values[0]

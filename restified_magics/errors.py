@@ -1,0 +1,188 @@
+"""Every exception that restified_magics raises.
+
+::
+
+    RestifiedError
+    ├── NotebookError       not a notebook, unreadable, or no function can be made of it
+    ├── ParameterError      values that a Model does not take (also a TypeError)
+    ├── CellError           a cell of the Model raised
+    ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
+    └── ModelRecursionError Models that call each other without an end (also a RecursionError)
+
+    NotebookWarning         something in a notebook has no effect, and the author should know
+
+All of them can be pickled, so that they cross threads, processes and clusters as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restified_magics.model import Result
+
+__all__ = [
+    "CellError",
+    "ModelRecursionError",
+    "ModelTimeout",
+    "NotebookError",
+    "NotebookWarning",
+    "ParameterError",
+    "RestifiedError",
+]
+
+
+class NotebookWarning(UserWarning):
+    """A cell or a tag of a notebook has no effect in a call."""
+
+
+class RestifiedError(Exception):
+    """The base of all errors of this package: ``except RestifiedError`` catches every one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception rebuilds from `args`, which for these classes is the finished message.
+        # The cause comes along, since "which exception was it" matters in another process too.
+        return _rebuild, (type(self), self.args, {**self.__dict__, "__cause__": _portable(self.__cause__)})
+
+
+class NotebookError(RestifiedError):
+    """A file or object that cannot be called as a notebook.
+
+    Attributes:
+        path: the notebook as it was named by the caller.
+        reason: what is wrong with it, one sentence.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+class ParameterError(RestifiedError, TypeError):
+    """Values that the Model does not take. No cell was run.
+
+    Attributes:
+        notebook: the name of the Model's notebook.
+        problems: what is wrong, by the name of the parameter; all problems of a call at once.
+
+    Example:
+        >>> print(ParameterError("area.ipynb", {"widht": "is not a parameter. Did you mean 'width'?"}))
+        area.ipynb: widht is not a parameter. Did you mean 'width'?
+    """
+
+    def __init__(self, notebook: str, problems: Mapping[str, str]) -> None:
+        told = [f"{name} {problem}" for name, problem in problems.items()]
+        super().__init__(f"{notebook}: {told[0]}" if len(told) == 1 else "\n  ".join([f"{notebook}:", *told]))
+        self.notebook = notebook
+        self.problems = dict(problems)
+
+
+class CellError(RestifiedError):
+    """A cell of the Model raised. In the same process the exception itself is the ``__cause__``.
+
+    Attributes:
+        notebook: the path or name of the Model's notebook.
+        cell: position of the cell that was running, counted from 1 over all cells of the notebook.
+        cell_id: the cell's ``id`` in the file, or None where it has none.
+        line: the line of that cell, counted from 1, or None where it is not known.
+        source_line: the text of that line.
+        ename: class name of the exception, as in an ``error`` output of nbformat.
+        evalue: its message.
+        traceback: the traceback as text, from the Model's first frame on.
+        result: the call's :class:`~restified_magics.model.Result` up to the failure.
+    """
+
+    def __init__(
+        self,
+        notebook: str,
+        *,
+        cell: int,
+        cell_id: str | None,
+        line: int | None,
+        source_line: str,
+        ename: str,
+        evalue: str,
+        where: str = "",
+        traceback: Sequence[str] = (),
+        result: Result | None = None,
+    ) -> None:
+        place = f"{notebook}, cell {cell}" + (f", line {line}" if line else "") + where
+        super().__init__(f"{place}: {ename}: {evalue}" if evalue else f"{place}: {ename}")
+        self.notebook = notebook
+        self.cell = cell
+        self.cell_id = cell_id
+        self.line = line
+        self.source_line = source_line
+        self.ename = ename
+        self.evalue = evalue
+        self.traceback = list(traceback)
+        self.result = result
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints for this error: the Model's own frames, none of this package."""
+        return self.traceback
+
+
+class ModelTimeout(RestifiedError, TimeoutError):
+    """The call took longer than its ``timeout``, and was stopped.
+
+    Attributes:
+        notebook: the path or name of the Model's notebook.
+        seconds: the time it was given, in seconds.
+        cell: position of the cell that was running, counted from 1, or None between cells.
+        stopped: False where a thread blocked in C code could not be stopped: the call was left
+            to itself, and what it still does reaches neither a result nor an output.
+        result: the call's :class:`~restified_magics.model.Result` up to then.
+    """
+
+    def __init__(
+        self,
+        notebook: str,
+        *,
+        seconds: float,
+        cell: int | None = None,
+        stopped: bool = True,
+        result: Result | None = None,
+    ) -> None:
+        place = f"{notebook}, cell {cell}" if cell else notebook
+        left = "" if stopped else "; it is blocked in C code and cannot be stopped, so it was left to itself"
+        super().__init__(f"{place}: stopped after {seconds:g} s, the call's timeout{left}")
+        self.notebook = notebook
+        self.seconds = seconds
+        self.cell = cell
+        self.stopped = stopped
+        self.result = result
+
+
+class ModelRecursionError(RestifiedError, RecursionError):
+    """Models call each other in a circle, or too deep.
+
+    Attributes:
+        chain: the notebooks of the calls, the outermost first.
+    """
+
+    def __init__(self, chain: Sequence[str]) -> None:
+        shown = list(chain) if len(chain) <= 8 else [*chain[:4], "…", *chain[-3:]]
+        super().__init__(f"Models nested {len(chain)} deep: {' → '.join(shown)}. Does one of them call itself?")
+        self.chain = list(chain)
+
+
+def _rebuild(cls: type[RestifiedError], args: tuple[Any, ...], state: dict[str, Any]) -> RestifiedError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__cause__ = state.pop("__cause__")
+    error.__dict__.update(state)
+    return error
+
+
+def _portable(cause: BaseException | None) -> BaseException | None:
+    """The cause where it survives a pickle there and back, else None: ename and evalue name it."""
+    import pickle  # here, since only crossing a process needs it
+
+    try:
+        pickle.loads(pickle.dumps(cause))
+    except Exception:  # an exception class of the notebook's own may fail in any way
+        return None
+    return cause

@@ -1,0 +1,413 @@
+"""A Model: parameters → bind → `_run` → `Result`. The one seam that every kind of Model fills."""
+
+from __future__ import annotations
+
+import abc
+import ast
+import contextvars
+import dataclasses
+import inspect
+import json
+import os
+import pathlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from restified_magics import summary
+from restified_magics.errors import ModelRecursionError, NotebookError, RestifiedError
+from restified_magics.notebook import Notebook, open_source
+from restified_magics.parameters import Parameter, bind
+
+__all__ = ["Call", "Model", "Result", "current_call", "reset_current_call", "set_current_call"]
+
+#: Models may call Models this deep: far below Python's own recursion limit, whose error names no notebook.
+MAX_DEPTH = 30
+
+
+@dataclasses.dataclass
+class Result:
+    """What one call gave.
+
+    Attributes:
+        value: the value of the ``return`` cell, or None.
+        outputs: for every cell of the notebook, in order, its outputs as nbformat 4 dicts.
+        namespace: the names that the Model's cells assigned. It does not travel with a pickle.
+        duration: seconds from the first cell to the last.
+        params: the values that were given, after coercion.
+        error: the exception that ended the call, or None.
+
+    Example:
+        >>> import restified_magics
+        >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
+        >>> result.value
+        6765
+    """
+
+    value: Any = None
+    outputs: list[list[dict[str, Any]]] = dataclasses.field(default_factory=list)
+    namespace: dict[str, Any] = dataclasses.field(default_factory=dict)
+    duration: float = 0.0
+    params: dict[str, Any] = dataclasses.field(default_factory=dict)
+    error: BaseException | None = None
+    _source: Notebook | None = None
+
+    @property
+    def notebook(self) -> Any:
+        """The executed notebook, a node of nbformat.
+
+        The values follow the first ``parameters`` cell in a cell tagged ``injected-parameters``,
+        the convention of papermill. A value that has no literal is named there in a comment.
+        """
+        import nbformat  # slow to import, and most calls never need it
+
+        if self._source is None:
+            raise RestifiedError("this Result has no notebook: it was not made by a Model")
+        return nbformat.from_dict(_executed(self._source, self.outputs, self.params))
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Write :attr:`notebook` to a file, whole or not at all, and return its path.
+
+        Example:
+            >>> import tempfile, restified_magics
+            >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
+            >>> result.save(tempfile.mkdtemp() + "/fibonacci-20.ipynb").name
+            'fibonacci-20.ipynb'
+        """
+        target = pathlib.Path(path).expanduser()
+        text = json.dumps(self.notebook, indent=1, ensure_ascii=False, default=str) + "\n"
+        half = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            half.write_text(text, encoding="utf-8", errors="surrogatepass")
+            half.replace(target)
+        finally:
+            half.unlink(missing_ok=True)
+        return target
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "namespace": {}, "error": None}
+
+    def __repr__(self) -> str:
+        name = self._source.name if self._source else "a call"
+        ended = f"error={type(self.error).__name__}" if self.error else f"value={summary.short(self.value)}"
+        return f"<Result of {name}: {ended}, {sum(map(len, self.outputs))} outputs, {self.duration:.3g} s>"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display  # only a notebook asks for this
+
+        for outputs in self.outputs:
+            for output in outputs:
+                if output["output_type"] == "stream":
+                    print(output["text"], end="")
+                elif output["output_type"] == "error":
+                    print("\n".join(output["traceback"]))
+                else:
+                    display(output["data"], metadata=output["metadata"], raw=True)
+        print(repr(self))
+
+
+class Call:
+    """One call that runs: what its cells, outputs and nested calls have in common.
+
+    Attributes:
+        notebook: the version of the Model that it runs.
+        params: the values given, coerced.
+        parent: the call that this one was made from, or None.
+        sink: where its outputs go: None is where the caller's go.
+        namespace: the globals of its cells, once it has them.
+        cell: the cell that runs.
+        hold: what it needs of the process.
+        last: the value of the last expression, ``_`` in the cells.
+        ended: threads and tasks that outlive it belong to its parent.
+    """
+
+    __slots__ = ("cell", "depth", "ended", "hold", "last", "namespace", "notebook", "params", "parent", "result", "sink")
+
+    def __init__(self, notebook: Notebook, params: dict[str, Any], parent: Call | None) -> None:
+        self.notebook = notebook
+        self.params = params
+        self.parent = parent
+        self.depth = parent.depth + 1 if parent else 1
+        self.sink: Any = None
+        self.namespace: dict[str, Any] = {}
+        self.cell: Any = None
+        self.hold: Any = None
+        self.last: Any = None
+        self.ended = False
+        self.result = Result(params=params, _source=notebook)
+        if self.depth > MAX_DEPTH:
+            raise ModelRecursionError([call.notebook.name for call in self.chain()])
+
+    def chain(self) -> list[Call]:
+        """The calls from the outermost to this one."""
+        found: list[Call] = []
+        call: Call | None = self
+        while call is not None:
+            found.append(call)
+            call = call.parent
+        return found[::-1]
+
+
+_current: contextvars.ContextVar[Call | None] = contextvars.ContextVar("restified_magics_call", default=None)
+
+
+def current_call() -> Call | None:
+    """The call whose cells run in this thread or task; a thread that a cell started belongs to it."""
+    call = _current.get()
+    if call is None:
+        call = getattr(threading.current_thread(), "_restified_call", None)
+    while call is not None and call.ended:
+        call = call.parent
+    return call
+
+
+def set_current_call(call: Call) -> contextvars.Token[Call | None]:
+    """Make `call` the current one in this context."""
+    return _current.set(call)
+
+
+def reset_current_call(token: contextvars.Token[Call | None]) -> None:
+    """Make the call current that was so before."""
+    _current.reset(token)
+
+
+class _Doc:
+    """The docstring of a class; of an instance, what its notebook says: ``help(model)``, ``model?``."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def __get__(self, model: Model | None, owner: type | None = None) -> str | None:
+        return self._text if model is None else summary.text(model)
+
+
+class Model(abc.ABC):
+    """A notebook as a function.
+
+    Args:
+        source: a path, a URL that papermill reads, or a notebook node (or dict) of nbformat.
+            A relative path starts at the current folder, or inside a Model at its notebook's folder.
+        cwd: the folder in which the cells run; None is the notebook's own folder.
+        timeout: seconds that a call may take; None is without limit.
+        name: how messages call a notebook that is not a file.
+
+    Raises:
+        NotebookError: it is not a notebook, or no function can be made of it.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Mapping[str, Any],
+        *,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        caller = current_call()
+        self._source = open_source(source, folder=caller.notebook.folder if caller else None, name=name)
+        self.cwd = None if cwd is None else pathlib.Path(os.path.abspath(os.path.expanduser(cwd)))
+        self.timeout = _seconds(timeout)
+        self._accepted: Notebook | None = None
+        self._current()
+        if self.cwd is not None and not self.cwd.is_dir():
+            raise NotebookError(self.name, f"cwd={os.fspath(self.cwd)!r} is not a folder")
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def notebook(self) -> Notebook:
+        """The newest version of the notebook: a file is read again when it changed."""
+        return self._current()
+
+    @property
+    def name(self) -> str:
+        """The notebook's path as it was given."""
+        return self.notebook.name
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters by name, in the notebook's order.
+
+        Example:
+            >>> import restified_magics
+            >>> restified_magics.PythonModel("examples/fibonacci.ipynb").parameters["n"].default
+            15
+        """
+        return dict(self.notebook.fields.parameters)
+
+    @property
+    def problems(self) -> list[str]:
+        """What its author should know: tags and cells without effect, fields that could not be read."""
+        return self.notebook.problems
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return summary.signature(self.notebook)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    def _repr_html_(self) -> str:
+        return summary.html(self)
+
+    # ---------------------------------------------------------------- calls
+
+    def __call__(self, /, **params: Any) -> Any:
+        """Call the Model: ``model(x=42)`` is ``model.execute({"x": 42})``.
+
+        Example:
+            >>> import restified_magics
+            >>> fibonacci = restified_magics.PythonModel("examples/fibonacci.ipynb")
+            >>> fibonacci(n=20)
+            6765
+        """
+        return self.execute(params)
+
+    def execute(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+        """Run the Model and return the value of its ``return`` cell.
+
+        What the cells print or display goes where the caller's output goes, at once.
+
+        Args:
+            params: values by the names of the parameters.
+            timeout: seconds that this call may take; None is the Model's own limit.
+
+        Raises:
+            ParameterError: a value is missing, unknown or of the wrong kind. No cell was run.
+            CellError: a cell raised; that exception is the ``__cause__`` where it is in this process.
+            ModelTimeout: the call took longer than its timeout.
+            NotebookError: the file changed and is not a notebook any more.
+
+        Example:
+            >>> import restified_magics
+            >>> restified_magics.PythonModel("examples/fibonacci.ipynb").execute({"n": 20})
+            6765
+        """
+        return self._run(self._begin(params), self._limit(timeout), record=False)
+
+    def run(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Result:
+        """As :meth:`execute`, and return a `Result`: the value, all outputs, names, the notebook.
+
+        Nothing is printed or displayed: outputs are in the Result, bare expressions and figures too.
+
+        Example:
+            >>> import restified_magics
+            >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
+            >>> result.value, len(result.outputs) == len(result.notebook.cells) - 1
+            (6765, True)
+        """
+        call = self._begin(params)
+        self._run(call, self._limit(timeout), record=True)
+        return call.result
+
+    async def execute_async(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+        """As :meth:`execute`; top-level ``await`` in the cells runs on the caller's event loop.
+
+        Cancelling the awaiting task cancels the call.
+
+        Example:
+            >>> import asyncio, restified_magics
+            >>> fibonacci = restified_magics.PythonModel("examples/fibonacci.ipynb")
+            >>> asyncio.run(fibonacci.execute_async({"n": 20}))
+            6765
+        """
+        return await self._run_async(self._begin(params), self._limit(timeout), record=False)
+
+    async def run_async(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Result:
+        """As :meth:`run`, on the caller's event loop."""
+        call = self._begin(params)
+        await self._run_async(call, self._limit(timeout), record=True)
+        return call.result
+
+    # -------------------------------------------------------------- the seam
+
+    @abc.abstractmethod
+    def _run(self, call: Call, timeout: float | None, *, record: bool) -> Any:
+        """Run the cells of ``call.notebook`` with ``call.params``; fill ``call.result``; return the value."""
+
+    @abc.abstractmethod
+    async def _run_async(self, call: Call, timeout: float | None, *, record: bool) -> Any:
+        """The same on the running event loop."""
+
+    def _accept(self, notebook: Notebook) -> None:
+        """Raise a NotebookError where this kind of Model cannot run the notebook."""
+
+    def _current(self) -> Notebook:
+        notebook = self._source.current()
+        if notebook is not self._accepted:
+            self._accept(notebook)
+            self._accepted = notebook
+        return notebook
+
+    def _begin(self, params: Mapping[str, Any] | None) -> Call:
+        notebook = self._current()
+        return Call(notebook, bind(notebook.fields.parameters, params or {}, notebook.name), current_call())
+
+    def _limit(self, timeout: float | None) -> float | None:
+        return self.timeout if timeout is None else _seconds(timeout)
+
+
+def _seconds(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {summary.short(timeout)}")
+    if not 0 < timeout < threading.TIMEOUT_MAX:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+    return timeout
+
+
+# ---------------------------------------------------------- executed notebook
+
+
+def _executed(
+    notebook: Notebook, outputs: Sequence[list[dict[str, Any]]], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    cells = []
+    count = 0
+    injected = not params
+    for cell, node in zip(notebook.cells, notebook.node["cells"], strict=True):
+        if "injected-parameters" in cell.tags:
+            continue
+        copied = json.loads(json.dumps(node))
+        if copied.get("cell_type") == "code":
+            copied["outputs"] = list(outputs[cell.number - 1]) if outputs else []
+            for output in copied["outputs"]:
+                if output["output_type"] == "execute_result":
+                    output["execution_count"] = count + 1
+            if cell.role != "skip":
+                count += 1
+                copied["execution_count"] = count
+        cells.append(copied)
+        if cell.role == "parameters" and not injected:
+            cells.append(_injected(params, with_id=cell.id is not None))
+            injected = True
+    return {**notebook.node, "cells": cells}
+
+
+def _injected(params: Mapping[str, Any], *, with_id: bool) -> dict[str, Any]:
+    lines = ["# Parameters"]
+    for name, value in params.items():
+        text = repr(value) if _is_literal(value) else None
+        lines.append(f"{name} = {text}" if text else f"# {name}: a {type(value).__name__}, given as an object")
+    cell = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"tags": ["injected-parameters"]},
+        "outputs": [],
+        "source": "\n".join(lines),
+    }
+    return {**cell, "id": "injected-parameters"} if with_id else cell
+
+
+def _is_literal(value: Any) -> bool:
+    """Whether its repr, read again, is the same value of the same type."""
+    try:
+        again = ast.literal_eval(repr(value))
+    except Exception:  # a repr can raise anything, and most are no literal
+        return False
+    return type(again) is type(value) and repr(again) == repr(value)

@@ -1,0 +1,395 @@
+"""A notebook file, node or URL → cells with their roles in a call."""
+
+from __future__ import annotations
+
+import ast
+import collections
+import copy
+import dataclasses
+import difflib
+import functools
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from restified_magics.errors import NotebookError, NotebookWarning
+from restified_magics.grammar import ParameterCell, ParameterSet, read_parameters
+from restified_magics.source import has_value, parse, python_source
+
+__all__ = ["Cell", "Notebook", "Role", "Source", "open_source"]
+
+Role = Literal["text", "code", "parameters", "return", "skip"]
+
+#: The tags that mean something, and what people write instead of them.
+TAGS = ("parameters", "skip", "return", "raises-exception", "injected-parameters")
+
+_READ_AT_ONCE = 0.1  # seconds: a file written so short ago may change again within its time stamp
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+    """One cell of a notebook.
+
+    Attributes:
+        number: position in the notebook, counted from 1 over all cells.
+        source: the text of the cell.
+        role: what a call does with it.
+        tags: the tags in the cell's metadata.
+        id: the cell's id in the file, or None in notebooks older than nbformat 4.5.
+        raises: whether the cell may raise and the call goes on (tag ``raises-exception``).
+    """
+
+    number: int
+    source: str
+    role: Role
+    tags: frozenset[str] = frozenset()
+    id: str | None = None
+
+    @property
+    def raises(self) -> bool:
+        return "raises-exception" in self.tags
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Notebook:
+    """One version of a notebook, read once and never changed.
+
+    Attributes:
+        name: how messages call it: the path, or ``<notebook>`` for one that is not a file.
+        path: the file, absolute, or None.
+        folder: where its cells run, or None for the current folder.
+        cells: all cells in order.
+        node: the notebook as nbformat 4 JSON, without its outputs.
+    """
+
+    name: str
+    path: pathlib.Path | None
+    folder: pathlib.Path | None
+    cells: tuple[Cell, ...]
+    node: dict[str, Any]
+
+    @property
+    def language(self) -> str | None:
+        """The kernelspec's language in lower case, or None where the notebook does not tell."""
+        metadata = self.node.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        for key, field in (("kernelspec", "language"), ("language_info", "name")):
+            described = metadata.get(key)
+            if isinstance(described, dict) and isinstance(described.get(field), str):
+                return str(described[field]).lower()
+        return None
+
+    def with_role(self, *roles: Role) -> list[Cell]:
+        """The cells of these roles, in order."""
+        return [cell for cell in self.cells if cell.role in roles]
+
+    @functools.cached_property
+    def fields(self) -> ParameterSet:
+        """The parameters with the form's title and what could not be read, by the grammar."""
+        return read_parameters(
+            [
+                ParameterCell(cell.number - 1, python_source(cell.source), cell.role == "parameters")
+                for cell in self.with_role("code", "parameters", "return")
+            ]
+        )
+
+    @functools.cached_property
+    def title(self) -> str:
+        """The first heading of the notebook, or the form's title, or the file's name."""
+        if self.fields.title:
+            return self.fields.title
+        for cell in self.with_role("text"):
+            for line in cell.source.splitlines():
+                if line.startswith("#") and line.strip("# "):
+                    return line.strip("# ")
+        return self.path.stem if self.path else self.name
+
+    @functools.cached_property
+    def warnings(self) -> list[str]:
+        """What has no effect in a call though its author may think so."""
+        found = []
+        for cell in self.cells:
+            if cell.role == "text" and cell.tags & {"return", "parameters"}:
+                tags = " and ".join(f"`{tag}`" for tag in sorted(cell.tags & {"return", "parameters"}))
+                found.append(f"cell {cell.number}: the tag {tags} has no effect on a cell that is not code")
+            for tag in sorted(cell.tags - set(TAGS)):
+                close = difflib.get_close_matches(tag.lower(), TAGS, 1, 0.8)
+                if close:
+                    found.append(f"cell {cell.number}: the tag `{tag}` has no effect. Did you mean `{close[0]}`?")
+        ends = self.with_role("return")
+        if ends and not ends[0].raises:
+            found += [
+                f"cell {cell.number}: is never reached, since cell {ends[0].number} returns before it"
+                for cell in ends[1:]
+            ]
+        return found
+
+    @functools.cached_property
+    def problems(self) -> list[str]:
+        """All that its author should know: :attr:`warnings`, cells left unused, unread fields."""
+        found = list(self.warnings)
+        ends = self.with_role("return")
+        if not ends:
+            found.append("no cell has the tag `return`, so a call returns None")
+        elif not ends[0].raises:
+            after = [cell for cell in self.with_role("code", "parameters") if cell.number > ends[0].number]
+            found += [f"cell {cell.number}: comes after the `return` cell and is never run" for cell in after]
+        return found + [str(problem) for problem in self.fields.problems]
+
+
+# ------------------------------------------------------------------ sources
+
+
+class Source:
+    """Where a Model's notebook comes from; `current` is its newest version."""
+
+    def current(self) -> Notebook:
+        raise NotImplementedError
+
+
+class _Fixed(Source):
+    """A notebook that cannot change: a node, or a URL, which is read once."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+
+    def current(self) -> Notebook:
+        return self._notebook
+
+
+_Stamp = tuple[int, int, int]
+
+
+class _File(Source):
+    """A file: read again when its stamp (time, size, inode) changed."""
+
+    _opened: collections.OrderedDict[tuple[str, str], _File] = collections.OrderedDict()
+    _opening = threading.Lock()
+    _kept = 256
+
+    def __init__(self, path: pathlib.Path, name: str) -> None:
+        self._path = os.fspath(path)
+        self._name = name
+        self._lock = threading.Lock()
+        self._read: tuple[_Stamp | None, Notebook] | None = None
+        self._unsettled: bytes | None = None
+
+    @classmethod
+    def open(cls, path: pathlib.Path, name: str) -> _File:
+        """One object a file and name, so that Models and magics share what was read and compiled."""
+        key = (os.fspath(path), name)
+        with cls._opening:
+            file = cls._opened.pop(key, None) or cls(path, name)
+            cls._opened[key] = file
+            while len(cls._opened) > cls._kept:
+                cls._opened.popitem(last=False)
+        return file
+
+    def current(self) -> Notebook:
+        read = self._read
+        if read is not None and read[0] == self._stamp():
+            return read[1]
+        with self._lock:
+            stamp = self._stamp()
+            if self._read is not None and self._read[0] == stamp:
+                return self._read[1]
+            try:
+                with open(self._path, "rb") as file:
+                    content = file.read()
+            except OSError as error:
+                raise NotebookError(self._name, _unreadable(self._path, error)) from error
+            # Two versions written within a tick of the file system's clock have the same stamp:
+            # one that is younger than that is read again, and kept if it is the same.
+            settled = time.time() - stamp[0] / 1e9 > _READ_AT_ONCE and stamp == self._stamp()
+            known = self._read is not None and content == self._unsettled
+            if known and self._read is not None:
+                notebook = self._read[1]
+            else:
+                notebook = _notebook(_load(content, self._name), self._name, pathlib.Path(self._path))
+            self._read = (stamp if settled else None, notebook)
+            self._unsettled = None if settled else content
+        if not known:
+            _warn(notebook)
+        return notebook
+
+    def _stamp(self) -> _Stamp:
+        try:
+            status = os.stat(self._path)
+        except OSError as error:
+            raise NotebookError(self._name, _unreadable(self._path, error)) from error
+        return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def open_source(source: object, *, folder: pathlib.Path | None = None, name: str | None = None) -> Source:
+    """What a Model is made of → its `Source`, read once to see that it is a notebook.
+
+    Args:
+        source: a path, a URL that papermill reads (``https://``, ``s3://``, ``gs://`` …), a notebook
+            node of nbformat, or the same as a plain dict.
+        folder: relative paths start here instead of the current folder.
+        name: how messages call a notebook that is not a file.
+
+    Raises:
+        NotebookError: it is not a notebook, cannot be read, or no function can be made of it.
+    """
+    opened: Source
+    if isinstance(source, Mapping):
+        notebook = _notebook(copy.deepcopy(dict(source)), name or "<notebook>", None)
+        _warn(notebook)
+        return _Fixed(notebook)
+    if not isinstance(source, (str, os.PathLike)):
+        raise NotebookError(
+            name or f"<{type(source).__name__}>",
+            f"a Model is made of a path, a URL or a notebook node, not of {type(source).__name__}",
+        )
+    text = os.fspath(source)
+    if not isinstance(text, str):
+        text = os.fsdecode(text)
+    if "://" in text:
+        notebook = _notebook(_load(_fetch(text), text), text, None)
+        _warn(notebook)
+        return _Fixed(notebook)
+    path = pathlib.Path(text).expanduser()
+    opened = _File.open(pathlib.Path(os.path.abspath((folder or pathlib.Path()) / path)), text)
+    opened.current()
+    return opened
+
+
+def _fetch(url: str) -> bytes:
+    # papermill takes more than a second to import, and only these need it
+    from papermill.iorw import papermill_io
+
+    try:
+        read = papermill_io.read(url)
+    except Exception as error:  # each of papermill's handlers has errors of its own
+        raise NotebookError(url, f"cannot be read: {type(error).__name__}: {error}") from error
+    return read.encode() if isinstance(read, str) else bytes(read)
+
+
+def _unreadable(path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        folder, name = os.path.split(path)
+        try:
+            beside = [found for found in os.listdir(folder) if found.endswith(".ipynb")]
+        except OSError:
+            return f"there is no folder {folder}"
+        close = difflib.get_close_matches(name, beside, 1, 0.6)
+        return f"there is no such file in {folder}" + (f". Did you mean {close[0]!r}?" if close else "")
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
+        return "is a folder, not a notebook"
+    return f"cannot be read: {error.strerror or error}"
+
+
+# ------------------------------------------------------------------- reading
+
+
+def _load(content: bytes, name: str) -> dict[str, Any]:
+    """The JSON of a notebook file, or an error that says what the file is instead."""
+    if not content.strip():
+        raise NotebookError(name, f"is empty ({len(content)} bytes)")
+    try:
+        node = json.loads(content)
+    except UnicodeDecodeError as error:
+        raise NotebookError(name, "is not a notebook: it is not text in UTF-8") from error
+    except RecursionError as error:
+        raise NotebookError(name, "is not a notebook: its JSON is nested too deep") from error
+    except ValueError as error:
+        if any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in content.splitlines()):
+            reason = "has unresolved git conflict markers. Resolve the merge, for example with nbdime"
+        elif content.lstrip()[:1] != b"{":
+            reason = f"is not a notebook: it is not JSON ({error})"
+        else:
+            reason = f"is not valid JSON, perhaps cut off or half written ({error})"
+        raise NotebookError(name, reason) from error
+    if not isinstance(node, dict):
+        raise NotebookError(name, f"is not a notebook: its JSON is a {type(node).__name__}, not an object")
+    return node
+
+
+def _notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) -> Notebook:
+    major = node.get("nbformat")
+    if not isinstance(major, int) or not ("cells" in node or "worksheets" in node):
+        raise NotebookError(name, "is not a notebook: it has no cells, or does not say its nbformat")
+    if major > 4:
+        raise NotebookError(name, f"is in nbformat {major}, which is newer than this package knows (4)")
+    if major < 4:
+        node = _upgraded(node, name)
+    listed = node.get("cells")
+    if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
+        raise NotebookError(name, "is not a valid notebook: its cells are not a list of objects")
+    bare = [_without_outputs(cell) for cell in listed]
+    cells = tuple(_cell(number, cell, name) for number, cell in enumerate(bare, 1))
+    notebook = Notebook(name, path, path.parent if path else None, cells, {**node, "cells": bare})
+    for cell in notebook.with_role("return"):
+        _check_return(cell, name)
+    return notebook
+
+
+def _upgraded(node: dict[str, Any], name: str) -> dict[str, Any]:
+    import nbformat  # slow to import, and only notebooks from before 2014 need it
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dict(nbformat.convert(nbformat.reader.reads(json.dumps(node)), 4))
+    except Exception as error:  # nbformat raises whatever its converters trip over
+        raise NotebookError(name, f"is in nbformat {node['nbformat']} and cannot be converted: {error}") from error
+
+
+def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
+    return {**cell, "outputs": [], "execution_count": None} if cell.get("cell_type") == "code" else cell
+
+
+def _cell(number: int, cell: dict[str, Any], name: str) -> Cell:
+    source = cell.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise NotebookError(name, f"is not a valid notebook: the source of cell {number} is not text")
+    metadata = cell.get("metadata")
+    tags = metadata.get("tags", ()) if isinstance(metadata, dict) else ()
+    tags = frozenset(tag for tag in ([tags] if isinstance(tags, str) else tags or ()) if isinstance(tag, str))
+    identity = cell.get("id")
+    return Cell(number, source, _role(cell.get("cell_type"), tags), tags, identity if isinstance(identity, str) else None)
+
+
+def _role(kind: object, tags: frozenset[str]) -> Role:
+    if kind != "code":
+        return "text"
+    if tags & {"skip", "injected-parameters"}:
+        return "skip"
+    if "return" in tags:
+        return "return"
+    return "parameters" if "parameters" in tags else "code"
+
+
+def _check_return(cell: Cell, name: str) -> None:
+    """Refuse a `return` cell without a value, while its author still looks at the notebook."""
+    try:
+        body: Sequence[ast.stmt] = parse(python_source(cell.source)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # the call will raise it, at the cell and the line
+    if not body:
+        raise NotebookError(name, f"cell {cell.number} has the tag `return` and is empty. Write what to return")
+    if not has_value(body[-1]):
+        ends = ast.unparse(body[-1]).splitlines()[0]
+        raise NotebookError(
+            name,
+            f"cell {cell.number} has the tag `return` and ends in `{ends}`, which has no value. "
+            "End it in an expression or an assignment",
+        )
+
+
+def _warn(notebook: Notebook) -> None:
+    """Give the notebook's warnings once a version, at the caller's own line."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("restified_magics."):
+        level, frame = level + 1, frame.f_back
+    for text in notebook.warnings:
+        warnings.warn(f"{notebook.name}, {text}", NotebookWarning, stacklevel=level)

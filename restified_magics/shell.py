@@ -1,0 +1,129 @@
+"""IPython's shell: the running one, or a private one where there is none."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+__all__ = ["GLOBALS", "SESSION_GLOBALS", "has_line_magic", "running_shell", "shell", "shell_installed"]
+
+_private: Any = None
+_making = threading.RLock()
+_installed = 0
+
+
+def running_shell() -> Any:
+    """The shell that the user works in, or None in plain Python. Never imports IPython."""
+    module = sys.modules.get("IPython.core.interactiveshell")
+    if module is None:
+        return None
+    instance = getattr(module, "InteractiveShell", None) and module.InteractiveShell._instance
+    return None if instance is _private else instance
+
+
+def shell() -> Any:
+    """The running shell, or a private one that is made at the first need and seen by calls only."""
+    return running_shell() or _private_shell()
+
+
+def _private_shell() -> Any:
+    global _private
+    with _making:
+        if _private is None:
+            import tempfile
+
+            from IPython.core.interactiveshell import InteractiveShell
+            from IPython.core.profiledir import ProfileDir
+            from traitlets.config import Config
+
+            class CallShell(InteractiveShell):  # type: ignore[misc]
+                """A shell for calls in plain Python: it has no windows, and changes no backend."""
+
+                def enable_gui(self, gui: str | None = None) -> None:
+                    pass
+
+                def enable_matplotlib(self, gui: str | None = None) -> tuple[str | None, str]:
+                    return gui, "inline"  # figures of a call are displayed after each cell in any case
+
+            folder = tempfile.TemporaryDirectory(prefix="restified-ipython-")
+            atexit.register(folder.cleanup)
+            main, hook, path = sys.modules["__main__"], sys.displayhook, list(sys.path)
+            try:
+                _private = CallShell(
+                    # no history file and no profile in the user's home for a shell nobody types in
+                    config=Config(HistoryManager={"enabled": False}),
+                    ipython_dir=folder.name,
+                    profile_dir=ProfileDir.create_profile_dir(folder.name),
+                    user_module=types.ModuleType("__main__"),
+                )
+            finally:
+                sys.modules["__main__"], sys.displayhook, sys.path[:] = main, hook, path
+        return _private
+
+
+@contextlib.contextmanager
+def shell_installed() -> Iterator[Any]:
+    """`get_ipython()` and `display` find a shell inside, in plain Python too."""
+    global _installed
+    running = running_shell()
+    if running is not None:
+        yield running
+        return
+    private = _private_shell()
+    cls = sys.modules["IPython.core.interactiveshell"].InteractiveShell
+    with _making:
+        _installed += 1
+        cls._instance = private
+    try:
+        yield private
+    finally:
+        with _making:
+            _installed -= 1
+            if not _installed and cls._instance is private:
+                cls._instance = None
+
+
+def has_line_magic(name: str) -> bool:
+    """Whether `name` is a line magic of the shell, so that a cell of one line may call it without %."""
+    instance = shell()
+    return bool(instance.automagic) and instance.find_line_magic(name) is not None
+
+
+# -------------------------------------------------- the names IPython gives
+
+
+def get_ipython() -> Any:
+    """The shell: the running one, or one made for this call."""
+    return shell()
+
+
+def display(*objects: Any, **options: Any) -> Any:
+    """IPython's `display`."""
+    from IPython.display import display as show  # IPython is slow to import, and most calls need none of it
+
+    return show(*objects, **options)
+
+
+def input(prompt: object = "") -> NoReturn:
+    """What `input` is inside a Model."""
+    raise RuntimeError(
+        "input() cannot be used in a Model: there is nobody to answer. Make it a parameter "
+        "(a cell with the tag `parameters`), or give that cell the tag `skip`"
+    )
+
+
+def exit(code: object = None) -> NoReturn:
+    """What `exit` and `quit` are inside a Model: they end the call, not the caller."""
+    raise SystemExit(code)
+
+
+#: The names that a notebook finds without defining them, besides the builtins.
+GLOBALS = {"get_ipython": get_ipython, "display": display, "input": input, "exit": exit, "quit": exit}
+
+#: Those of them that a session has as names of its own, which end or belong to the session.
+SESSION_GLOBALS = {"get_ipython": get_ipython, "exit": exit, "quit": exit}

@@ -1,0 +1,66 @@
+"""The text of a code cell → the Python that IPython would make of it, with the line numbers it has."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import warnings
+from typing import Any
+
+__all__ = ["has_value", "parse", "python_source"]
+
+_PROMPT = re.compile(r"\s*In \[\d+\]:")
+_BLANK = re.compile(r"\A(?:[ \t\f]*\r?\n)*")
+
+
+@functools.cache
+def _transformer() -> Any:
+    # IPython takes 0.1 s to import, and most cells need nothing of it.
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager()
+
+
+@functools.lru_cache(maxsize=4096)
+def python_source(source: str) -> str:
+    """The cell as plain Python: magics, ``!commands``, ``?`` and prompts become calls of IPython.
+
+    A cell that is Python already comes back as it is, and IPython is not imported for it. The
+    line numbers are those of the cell. What IPython cannot read comes back as it was.
+
+    Example:
+        >>> python_source("n = 15  # Terms")
+        'n = 15  # Terms'
+        >>> python_source("x = 1\\n%cd data")
+        "x = 1\\nget_ipython().run_line_magic('cd', 'data')\\n"
+    """
+    if not _PROMPT.match(source):
+        try:
+            parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            pass
+        else:
+            return source
+    leading = _BLANK.match(source)
+    blank = leading.group().count("\n") if leading else 0
+    try:
+        text: str = _transformer().transform_cell(source)
+    except (SyntaxError, ValueError, RecursionError, IndexError):
+        return source
+    # IPython drops the empty lines that a cell begins with; the line numbers need them.
+    return "\n" * blank + text
+
+
+def parse(source: str) -> ast.Module:
+    """`ast.parse` without the compiler's warnings, which are the running cell's to give."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
+def has_value(statement: ast.stmt) -> bool:
+    """Whether a ``return`` cell may end in this statement: an expression or an assignment."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is not None
+    return isinstance(statement, (ast.Expr, ast.Assign, ast.AugAssign))

@@ -1,0 +1,131 @@
+"""What all tests share: state in temporary folders, notebooks made of cells, the Models under contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+# Before anything of Jupyter is imported: nothing is written into the user's home.
+_state = tempfile.TemporaryDirectory(prefix="restified-tests-")
+for _name in (
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "MPLCONFIGDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "PYTHONPYCACHEPREFIX",
+):
+    _folder = pathlib.Path(_state.name) / _name.lower()
+    _folder.mkdir()
+    os.environ[_name] = str(_folder)
+os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A skipped test is a test that did not run: CI asks for none."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("RESTIFIED_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def cell(source: str, *tags: str, kind: str = "code") -> dict[str, Any]:
+    """A cell as it stands in a notebook file."""
+    made: dict[str, Any] = {"cell_type": kind, "metadata": {"tags": list(tags)} if tags else {}, "source": source}
+    return {**made, "outputs": [], "execution_count": None} if kind == "code" else made
+
+
+def node(*cells: dict[str, Any] | str, **metadata: Any) -> dict[str, Any]:
+    """A notebook of these cells; a plain string is a code cell without tags."""
+    made = [cell(each) if isinstance(each, str) else dict(each) for each in cells]
+    for number, each in enumerate(made):
+        each["id"] = f"cell-{number}"
+    kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    return {
+        "cells": made,
+        "metadata": {"kernelspec": kernelspec, **metadata},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def parameters(source: str) -> dict[str, Any]:
+    return cell(source, "parameters")
+
+
+def returns(source: str) -> dict[str, Any]:
+    return cell(source, "return")
+
+
+Write = Callable[..., pathlib.Path]
+
+
+@pytest.fixture
+def write(tmp_path: pathlib.Path) -> Write:
+    """Write a notebook of cells to a file in the test's folder: ``write(cells…, name="m.ipynb")``."""
+
+    def written(*cells: dict[str, Any] | str, name: str = "model.ipynb", **metadata: Any) -> pathlib.Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(node(*cells, **metadata)), encoding="utf-8")
+        # an old stamp: what was written long ago is read once
+        os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns - 10**9))
+        return path
+
+    return written
+
+
+@pytest.fixture
+def in_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES)
+
+
+@pytest.fixture(autouse=True)
+def _documented_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The examples in docstrings name files as seen from the repository."""
+    if request.node.__class__.__name__ == "DoctestItem":
+        monkeypatch.chdir(ROOT)
+    yield
+
+
+@pytest.fixture
+def ip() -> Iterator[Any]:
+    """A running IPython: what the user's session is to a Model. It ends with the test."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    main, hook, path = sys.modules["__main__"], sys.displayhook, list(sys.path)
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("colors", "nocolor")
+    try:
+        yield shell
+    finally:
+        InteractiveShell.clear_instance()
+        sys.modules["__main__"], sys.displayhook, sys.path[:] = main, hook, path
+
+
+@pytest.fixture
+def run(ip: Any) -> Callable[[str], Any]:
+    """Run a cell in the session and return its value, or raise what it raised."""
+
+    def ran(source: str) -> Any:
+        outcome = ip.run_cell(source, store_history=True)
+        outcome.raise_error()
+        return outcome.result
+
+    return ran

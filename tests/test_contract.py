@@ -1,0 +1,590 @@
+"""The contract of a call, for every kind of Model: section by section what a user may rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import threading
+
+import pytest
+from conftest import cell, node, parameters, returns
+
+from restified_magics import (
+    CellError,
+    ModelTimeout,
+    NotebookError,
+    NotebookWarning,
+    ParameterError,
+    PythonModel,
+)
+
+MODELS = [PythonModel]
+
+
+@pytest.fixture(params=MODELS, ids=lambda kind: kind.__name__)
+def make(request):
+    """Make a Model of cells (or of a path), of each kind in turn."""
+
+    def made(*cells, **options):
+        is_source = len(cells) == 1 and (isinstance(cells[0], os.PathLike) or "cells" in cells[0])
+        source = cells[0] if is_source else node(*cells)
+        return request.param(source, **options)
+
+    return made
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def test_value_replaces_the_assigned_one_at_the_assignment(make):
+    """Later lines of the same cell that derive from a parameter see the given value."""
+    model = make(parameters("x = 1; y = x * 2\nz = y + 1"), returns("x, y, z"))
+    assert tuple(model(x=42)) == (42, 84, 85)
+    assert tuple(model(x=42, z=0)) == (42, 84, 0)
+    assert tuple(model()) == (1, 2, 3)
+
+
+def test_value_is_replaced_in_every_parameters_cell(make):
+    """A name assigned in two `parameters` cells is one parameter, replaced in both."""
+    model = make(parameters("x = 1"), "first = x", parameters("x = 2\nw = x * 10"), returns("first, x, w"))
+    assert tuple(model(x=5)) == (5, 5, 50)
+    assert tuple(model()) == (1, 2, 20)
+    assert list(model.parameters) == ["x", "w"]
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "expected"),
+    [
+        ("a, b = 1, 2", {"a": 10}, [10, 2]),
+        ("a, b = 1, 2", {"a": 10, "b": 20}, [10, 20]),
+        ("a = b = 1", {"a": 10}, [10, 1]),
+        ("a = b = 1", {"a": 10, "b": 20}, [10, 20]),
+        ("a: int = 1\nb = a + 1", {"a": 10}, [10, 11]),
+        ("a: int\nb = a", {"a": 10}, [10, 10]),
+        ("b = 0\na = 1\na += 1", {"a": 10}, [11, 0]),
+        ("a = b = 0\nif True:\n    b = a", {"a": 10}, [10, 10]),
+    ],
+)
+def test_forms_of_assignment(make, source, given, expected):
+    """Tuples, chains, annotations and required names are replaced where they stand."""
+    assert list(make(parameters(source), returns("[a, b]")).execute(given)) == expected
+
+
+def test_default_that_is_replaced_is_not_evaluated(make):
+    """A default that fails or is slow does not matter to who gives the value."""
+    model = make(parameters("x = 1 / 0\ny = 2"), returns("x + y"))
+    assert model(x=1) == 3
+    with pytest.raises(CellError, match="ZeroDivisionError"):
+        model()
+
+
+def test_unknown_and_missing_parameters_are_told_at_once_before_any_cell_runs(make, tmp_path):
+    """All problems of a call come in one error, with known names and a suggestion; nothing has run."""
+    trace = tmp_path / "trace"
+    model = make(f"import pathlib\npathlib.Path({str(trace)!r}).touch()", parameters("width: int\nheight: int = 2"), returns("1"))
+    with pytest.raises(ParameterError) as caught:
+        model(heigth=3, depth=4)
+    assert set(caught.value.problems) == {"width", "heigth", "depth"}
+    assert "height" in caught.value.problems["heigth"]
+    assert not trace.exists()
+
+
+def test_declared_types_are_enforced_and_inferred_ones_are_not(make):
+    """An annotation is validated and coerced; a type that only the default shows is not."""
+    model = make(parameters("n: int = 1\nfree = 1"), returns("[repr(n), repr(free)]"))
+    assert list(model(n="5")) == ["5", "1"]
+    assert list(model(free="text")) == ["1", "'text'"]
+    with pytest.raises(ParameterError, match="n .*"):
+        model(n="five")
+
+
+@pytest.mark.parametrize("name", ["cell", "self", "params", "model", "call", "step", "names", "timeout", "value"])
+def test_a_variable_may_bear_any_name(make, name):
+    """No name of ours is in the way of a Model's own."""
+    model = make(parameters(f"{name} = 1"), f"{name}_2 = {name} + 1", returns(f"{name}_2"))
+    assert model(**{name: 41}) == 42
+
+
+def test_papermills_leftovers_are_dropped(make):
+    """A cell tagged `injected-parameters` is not run, and not part of the executed copy."""
+    model = make(parameters("x = 1"), cell("x = 99", "injected-parameters"), returns("x"))
+    assert model() == 1
+    assert "x = 99" not in json.dumps(model.run({"x": 2}).notebook)
+
+
+# --------------------------------------------------------------------- cells
+
+
+def test_skip_wins_over_other_tags(make):
+    """A cell tagged `skip` is not run, whatever else it is tagged."""
+    model = make("x = 1", cell("x = 2", "skip", "parameters"), cell("x = 3", "skip", "return"), returns("x"))
+    assert model() == 1
+    assert model.parameters == {}
+
+
+def test_first_return_cell_that_is_reached_ends_the_call(make):
+    """Nothing after the `return` cell is run."""
+    model = make("x = 1", returns("x"), "x = 1 / 0")
+    assert model() == 1
+    assert any("never run" in problem for problem in model.problems)
+
+
+def test_second_return_cell_is_warned_about(make):
+    """A `return` cell that cannot be reached is told when the notebook is read."""
+    with pytest.warns(NotebookWarning, match="cell 2: is never reached"):
+        model = make(returns("1"), returns("2"))
+    assert model() == 1
+
+
+def test_return_on_a_text_cell_is_warned_about(make):
+    """A tag on markdown does nothing, and the author is told."""
+    with pytest.warns(NotebookWarning, match="`return` has no effect"):
+        model = make(cell("x", "return", kind="markdown"), "x = 1")
+    assert model() is None
+
+
+def test_mistyped_tag_is_warned_about(make):
+    """A tag that is nearly one of ours is named with the one that was meant."""
+    with pytest.warns(NotebookWarning, match="Did you mean `parameters`"):
+        make(cell("x = 1", "parameter"), returns("1"))
+
+
+def test_no_return_cell_returns_none(make):
+    """A Model without a `return` cell returns None, and says so among its problems."""
+    model = make("x = 1")
+    assert model() is None
+    assert any("returns None" in problem for problem in model.problems)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x * 2", 42),
+        ("x * 2;", 42),
+        ("x * 2  # twice", 42),
+        ("y = 1\nx * 2", 42),
+        ("y = 1; x * 2", 42),
+        ("r = x * 2", 42),
+        ("r: int = x * 2", 42),
+        ("a = b = x * 2", 42),
+        ("a, b = x, 2", [21, 2]),
+        ("d = {}\nd['k'] = x * 2", 42),
+        ("x += 21", 42),
+        ("(\n  x\n  * 2\n)", 42),
+        ("await f()", 42),
+        ("r = await f()", 42),
+        ("!echo 42", ["42"]),
+        ("x\n!echo 42", ["42"]),
+        ("[\n  i for i in (40, 2)\n]", [40, 2]),
+        ("%time x * 2", 42),
+        ("%%time\nx * 2", 42),
+        ("\n\nx * 2\n\n", 42),
+        ("None", None),
+        ("(y := x * 2)", 42),
+    ],
+)
+def test_forms_of_the_return_cell(make, source, expected, capsys):
+    """The last statement's value, whether an expression or what was just assigned."""
+    value = make("x = 21\nasync def f():\n    return x * 2", returns(source))()
+    assert (list(value) if isinstance(value, (list, tuple)) else value) == expected
+
+
+@pytest.mark.parametrize(
+    "source", ["", "   \n", "# only a comment", "if x:\n    x", "def f(): pass", "import os", "del x", "pass", "x: int"]
+)
+def test_return_cell_without_a_value_is_refused_when_read(make, source):
+    """It names the cell and says what to write, before anything is called."""
+    with pytest.raises(NotebookError, match="cell 2 has the tag `return`") as caught:
+        make("x = 1", returns(source))
+    assert "expression" in str(caught.value) or "what to return" in str(caught.value)
+
+
+def test_raises_exception_lets_the_call_go_on(make):
+    """A cell tagged `raises-exception` may raise; it is in the outputs of a run."""
+    model = make("x = 1", cell("x = 2\n1 / 0\nx = 3", "raises-exception"), returns("x"))
+    assert model() == 2
+    assert model.run().outputs[1][-1]["ename"] == "ZeroDivisionError"
+    assert make(cell("1 / 0", "return", "raises-exception"), returns("2"))() == 2
+
+
+# ----------------------------------------------------------------- namespace
+
+
+def test_functions_classes_threads_and_comprehensions_see_one_globals(make):
+    """Recursion, classes, lambdas, comprehensions, threads and `global` all see the Model's names."""
+    model = make(
+        parameters("n = 5"),
+        "def factorial(k):\n    return 1 if k < 2 else k * factorial(k - 1)",
+        "class Box:\n    size = n\n    def scaled(self):\n        return [n * k for k in range(self.size)]",
+        "counter = 0\ndef count():\n    global counter\n    counter += n",
+        "import threading\nthread = threading.Thread(target=count)\nthread.start()\nthread.join()",
+        "double = lambda k: [k * n for _ in range(2)]",
+        returns("[factorial(n), Box().scaled(), counter, double(2), globals()['n']]"),
+    )
+    assert list(model(n=3)) == [6, [0, 3, 6], 3, [6, 6], 3]
+
+
+def test_calls_do_not_accumulate_state(make):
+    """Each call starts from a fresh namespace."""
+    model = make("seen = 'x' in globals()\nx = []\nx.append(1)", returns("[seen, x]"))
+    assert list(model()) == [False, [1]]
+    assert list(model()) == [False, [1]]
+
+
+def test_name_and_file(make, write):
+    """`__name__` is `__main__`, and `__file__` the notebook."""
+    path = write("main = __name__ == '__main__'", returns("[main, __file__]"))
+    assert list(make(path)()) == [True, str(path)]
+
+
+def test_future_imports_carry_from_cell_to_cell_and_not_out(make):
+    """`from __future__` holds for later cells of the Model only."""
+    model = make("from __future__ import annotations", "def f(x: undefined): pass", returns("f.__annotations__['x']"))
+    assert model() == "undefined"
+    with pytest.raises(CellError, match="undefined"):
+        make("def f(x: undefined_name): pass\nf.__annotations__", returns("1"))()
+
+
+# ----------------------------------------------------------- folder and files
+
+
+def test_model_runs_in_its_own_folder_and_imports_the_modules_beside_it(make, write, tmp_path):
+    """A Model in another folder reads the files and imports the modules beside it."""
+    path = write(
+        "import pathlib\nimport beside_the_contract",
+        returns("[pathlib.Path('data.txt').read_text(), beside_the_contract.value]"),
+        name="sub/m.ipynb",
+    )
+    (path.parent / "data.txt").write_text("text")
+    (path.parent / "beside_the_contract.py").write_text("value = 7")
+    assert list(make(path)()) == ["text", 7]
+
+
+def test_cwd_says_otherwise(make, write, tmp_path):
+    """`cwd=` is the folder of the call, and must exist."""
+    path = write("import os", returns("os.getcwd()"), name="sub/m.ipynb")
+    assert make(path, cwd=tmp_path)() == str(tmp_path)
+    with pytest.raises(NotebookError, match="not a folder"):
+        make(path, cwd=tmp_path / "none")
+
+
+# -------------------------------------------------------------------- outputs
+
+
+def test_run_collects_outputs_of_cells(make):
+    """Text, errors, rich results and displays are nbformat outputs of their cells."""
+    model = make(
+        "import sys\nprint('a')\nprint('b')\nprint('c', file=sys.stderr)",
+        cell("text", kind="markdown"),
+        "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))\n1 + 1",
+        "2;",
+        "3\nNone",
+        returns("'end'"),
+    )
+    result = model.run()
+    assert result.value == "end"
+    assert [output["output_type"] for output in result.outputs[0]] == ["stream", "stream"]
+    assert result.outputs[0][0] == {"output_type": "stream", "name": "stdout", "text": "a\nb\n"}
+    assert result.outputs[0][1]["name"] == "stderr"
+    assert result.outputs[1] == []
+    assert result.outputs[2][0]["data"]["text/html"] == "<b>x</b>"
+    assert result.outputs[2][1]["output_type"] == "execute_result"
+    assert result.outputs[2][1]["data"]["text/plain"] == "2"
+    assert result.outputs[3] == []
+    assert result.outputs[4] == []
+    assert result.outputs[5][0]["data"]["text/plain"] == "'end'"
+
+
+def test_display_updates_and_clear_output(make):
+    """`display_id` updates change what was shown; `clear_output` takes it away, at once or when more comes."""
+    model = make(
+        "from IPython.display import clear_output, display\nhandle = display('one', display_id='h')",
+        "print('gone')\nclear_output()\nprint('kept')",
+        "print('gone')\nclear_output(wait=True)\nprint('kept')",
+        "handle.update('two')",
+        returns("1"),
+    )
+    outputs = model.run().outputs
+    assert outputs[0][0]["data"]["text/plain"] == "'two'"
+    assert [output["text"] for output in outputs[1]] == ["kept\n"]
+    assert [output["text"] for output in outputs[2]] == ["kept\n"]
+    assert outputs[3] == []
+
+
+def test_executed_copy_is_a_valid_notebook_and_still_a_model(make):
+    """`result.notebook` holds the values as papermill does, and the outputs; it can be called again."""
+    import nbformat
+
+    model = make(cell("# Title", kind="markdown"), parameters("x = 1\ny = [1]"), "print(x)", returns("x"))
+    result = model.run({"x": 2, "y": object()})
+    nbformat.validate(result.notebook)
+    injected = result.notebook.cells[2]
+    assert injected.metadata.tags == ["injected-parameters"]
+    assert "x = 2" in injected.source
+    assert "# y: a object" in injected.source
+    assert result.notebook.cells[3].outputs[0].text == "2\n"
+    assert type(model)(result.notebook)() == 1
+
+
+def test_saved_run_is_the_file_or_nothing(make, tmp_path):
+    """`result.save` writes a notebook that can be read, and leaves nothing half-written."""
+    result = make(parameters("x = 1"), returns("x")).run({"x": 2})
+    path = result.save(tmp_path / "out.ipynb")
+    assert json.loads(path.read_text())["nbformat"] == 4
+    with pytest.raises(FileNotFoundError):
+        result.save(tmp_path / "none" / "out.ipynb")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.ipynb"]
+
+
+# --------------------------------------------------------------------- errors
+
+
+def test_cell_error_says_where(make, write):
+    """It carries notebook, cell, id, line, source line, name and value, and the run so far."""
+    path = write(cell("text", kind="markdown"), "x = 1\nprint('before')\ny = x / 0  # here", returns("y"))
+    with pytest.raises(CellError) as caught:
+        make(path).run()
+    error = caught.value
+    assert (error.notebook, error.cell, error.cell_id, error.line) == (str(path), 2, "cell-1", 3)
+    assert error.source_line == "y = x / 0  # here"
+    assert (error.ename, error.evalue) == ("ZeroDivisionError", "division by zero")
+    assert str(error) == f"{path}, cell 2, line 3: ZeroDivisionError: division by zero"
+    assert error.result.outputs[1][0]["text"] == "before\n"
+    assert error.result.outputs[1][1]["output_type"] == "error"
+    assert error.result.error is error
+
+
+def test_cell_error_pickles(make):
+    """It crosses a process with everything but the namespace."""
+    with pytest.raises(CellError) as caught:
+        make("1 / 0", returns("1")).run()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert (again.cell, again.line, again.ename) == (1, 1, "ZeroDivisionError")
+    assert again.traceback == caught.value.traceback
+    assert again.result.outputs == caught.value.result.outputs
+
+
+def test_error_in_a_function_of_another_cell_names_both(make):
+    """The cell that ran, and the one in which the function raised."""
+    with pytest.raises(CellError) as caught:
+        make("def f(x):\n    return 1 / x", "\nf(0)", returns("1"))()
+    assert (caught.value.cell, caught.value.line) == (2, 2)
+    assert "raised in f, cell 1, line 2" in str(caught.value)
+    text = "\n".join(caught.value.traceback)
+    assert "cell 2, line 2" in text
+    assert "cell 1, line 2, in f" in text
+    assert "----> 2     return 1 / x" in text
+    assert "restified_magics" not in text
+
+
+@pytest.mark.parametrize("source", ["x = 1\ny = = 2", "x = 1\nreturn x", "x = 1\nif x:\ny = 1"])
+def test_syntax_error_has_the_right_cell_and_line(make, source):
+    """A cell that is no Python raises when it is reached, at its line; cells before it have run."""
+    model = make("print('ran')", source, returns("1"))
+    with pytest.raises(CellError) as caught:
+        model.run()
+    assert (caught.value.cell, caught.value.ename in ("SyntaxError", "IndentationError")) == (2, True)
+    assert caught.value.line in (2, 3)
+    assert caught.value.result.outputs[0][0]["text"] == "ran\n"
+
+
+@pytest.mark.parametrize("source", ["import sys; sys.exit(3)", "raise SystemExit('bye')", "exit()", "quit()"])
+def test_exit_ends_the_call_and_not_the_caller(make, source):
+    """`SystemExit` in a Model is a CellError."""
+    with pytest.raises(CellError, match="SystemExit"):
+        make(source, returns("1"))()
+
+
+def test_input_is_a_clear_error(make):
+    """Nobody is there to answer, and the error says what to do."""
+    with pytest.raises(CellError, match="parameter"):
+        make("name = input('Who? ')", returns("name"))()
+
+
+def test_unknown_magic_is_a_clear_error(make):
+    """As in Jupyter: the magic's name is told."""
+    with pytest.raises(CellError, match="no_such_magic"):
+        make("%no_such_magic 1", returns("1"))()
+
+
+def test_exception_whose_message_raises(make):
+    """Even such an exception is reported."""
+    source = "class Bad(Exception):\n    def __str__(self):\n        raise ValueError\nraise Bad"
+    with pytest.raises(CellError, match="its message raised ValueError"):
+        make(source, returns("1"))()
+
+
+# ---------------------------------------------------------------------- time
+
+
+@pytest.mark.parametrize("source", ["while True: pass", "import time; time.sleep(60)"])
+def test_timeout_stops_the_main_thread(make, source):
+    """Also out of a blocking call; and the Model is usable afterwards."""
+    model = make(parameters("stuck = True"), f"if stuck:\n    {source}", returns("'done'"))
+    with pytest.raises(ModelTimeout) as caught:
+        model.execute({}, timeout=0.2)
+    assert (caught.value.seconds, caught.value.cell, caught.value.stopped) == (0.2, 2, True)
+    assert isinstance(caught.value, TimeoutError)
+    assert model(stuck=False) == "done"
+
+
+def test_timeout_stops_another_thread(make):
+    """A loop in another thread is stopped by an exception raised there."""
+    model = make("while True: pass", returns("1"))
+    assert isinstance(_in_thread(lambda: model.execute(timeout=0.2)), ModelTimeout)
+
+
+def test_timeout_of_an_awaiting_call(make):
+    """`execute_async` is limited as well, while it awaits and while it computes."""
+    for source in ("import asyncio\nawait asyncio.sleep(60)", "while True: pass"):
+        model = make(source, returns("1"))
+        with pytest.raises(ModelTimeout):
+            asyncio.run(model.execute_async(timeout=0.2))
+
+
+def test_code_that_swallows_the_interrupt_is_stopped_all_the_same(make):
+    """A bare `except` does not outlive the timeout."""
+    model = make("n = 0\nwhile n < 3:\n    try:\n        while True: pass\n    except:\n        n += 1", returns("1"))
+    with pytest.raises(ModelTimeout):
+        model.execute(timeout=0.1)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_timeout_that_is_none_is_refused(make, timeout):
+    """A limit that cannot be kept is an error and no silent default."""
+    with pytest.raises(ValueError, match="timeout"):
+        make(returns("1")).execute(timeout=timeout)
+
+
+# --------------------------------------------------------------------- await
+
+
+def test_top_level_await(make):
+    """Works from plain code, from a coroutine, and from inside a running loop."""
+    model = make(
+        "import asyncio",
+        parameters("n = 2"),
+        "task = asyncio.ensure_future(asyncio.sleep(0, n * 2))",
+        "value = await task",
+        returns("value + await asyncio.sleep(0, 1)"),
+    )
+    assert model() == 5
+    assert asyncio.run(model.execute_async({"n": 3})) == 7
+
+    async def blocking():
+        return model(n=4)
+
+    assert asyncio.run(blocking()) == 9
+
+
+def test_cancelling_the_awaiting_task_cancels_the_call(make):
+    """The Model's await is cancelled, its `finally` runs, and CancelledError comes through."""
+    model = make(
+        parameters("log = None"),
+        "import asyncio\ntry:\n    log.append('in')\n    await asyncio.sleep(60)\nfinally:\n    log.append('out')",
+        returns("1"),
+    )
+    log = []
+
+    async def cancelled():
+        task = asyncio.create_task(model.execute_async({"log": log}))
+        while not log:
+            await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    assert log == ["in", "out"]
+
+
+# ------------------------------------------------------------------- versions
+
+
+def test_an_edited_file_is_live(make, write):
+    """The next call uses the new version, with its parameters."""
+    path = write(parameters("x = 1"), returns("x"))
+    model = make(path)
+    assert model() == 1
+    write(parameters("x = 1\ny = 2"), returns("[x, y]"))
+    assert list(model(y=3)) == [1, 3]
+    assert list(model.parameters) == ["x", "y"]
+
+
+def test_versions_written_in_the_same_tick_are_told_apart(make, tmp_path):
+    """Two versions of the same size within the clock of the file system."""
+    path = tmp_path / "model.ipynb"
+    model = None
+    for value in range(5):
+        path.write_text(json.dumps(node(returns(str(value)))))
+        model = model or make(path)
+        assert model() == value
+
+
+def test_half_written_file_is_a_clear_error_and_no_mixture(make, write):
+    """While an editor writes the file, a call says so; then it goes on with the new version."""
+    path = write(returns("1"))
+    model = make(path)
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    with pytest.raises(NotebookError, match="cut off or half written"):
+        model()
+    path.write_text(whole.replace('"1"', '"2"'))
+    assert model() == 2
+
+
+# ------------------------------------------------------------------- threads
+
+
+def test_dozens_of_threads_call_one_model(make):
+    """Every one gets its own answer."""
+    model = make(parameters("n = 0"), "total = 0\nfor k in range(200):\n    total += n", returns("total"))
+    values: dict[int, object] = {}
+    threads = [threading.Thread(target=lambda n=n: values.update({n: model(n=n)})) for n in range(48)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert values == {n: 200 * n for n in range(48)}
+
+
+def test_two_runs_at_once_keep_their_outputs_apart(make):
+    """Also what threads print that the cells start."""
+    model = make(
+        parameters("name = ''\nbarrier = None"),
+        "barrier.wait()\nprint(name, 'main')\nbarrier.wait()",
+        "import threading\nthread = threading.Thread(target=lambda: print(name, 'thread'))\nthread.start(); thread.join()",
+        returns("name"),
+    )
+    barrier = threading.Barrier(2)
+    results: dict[str, object] = {}
+
+    def call(name):
+        results[name] = model.run({"name": name, "barrier": barrier})
+
+    threads = [threading.Thread(target=call, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in "ab":
+        assert results[name].outputs[1][0]["text"] == f"{name} main\n"
+        assert results[name].outputs[2][0]["text"] == f"{name} thread\n"
+
+
+def _in_thread(function):
+    outcome = []
+
+    def run():
+        try:
+            outcome.append(function())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return outcome[0]

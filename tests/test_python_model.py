@@ -1,0 +1,682 @@
+"""What is particular to calls in this process: scopes, magics, figures, what a process has once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import pathlib
+import pickle
+import pydoc
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+import weakref
+
+import pytest
+from conftest import cell, node, parameters, returns
+
+from restified_magics import CellError, ModelTimeout, ParameterError, PythonModel, execute_notebook
+from restified_magics.errors import ModelRecursionError
+
+
+def model(*cells, **options):
+    return PythonModel(node(*cells), **options)
+
+
+# -------------------------------------------------------------------- objects
+
+
+def test_objects_are_handed_over_as_they_are():
+    """In one process a value is a Python object, in and out."""
+    thing = object()
+    assert model(parameters("x = None"), returns("x"))(x=thing) is thing
+
+
+def test_signature_help_and_display(write):
+    """`inspect.signature`, `help` and the display in a notebook tell what the Model is."""
+    path = write(
+        cell("# Area of a rectangle\n\nWidth times height.", kind="markdown"),
+        parameters("width: float  # Width [mm] (0..10)\nheight = 2\nlabel = str(height)"),
+        cell("1", "skip"),
+        returns("width * height"),
+        name="area.ipynb",
+    )
+    area = PythonModel(path)
+    signature = inspect.signature(area)
+    assert list(signature.parameters) == ["width", "height", "label"]
+    assert signature.parameters["width"].default is inspect.Parameter.empty
+    assert signature.parameters["height"].default == 2
+    assert "label='" not in str(signature)
+    assert "label=str(height)" in str(signature)
+    signature.bind(width=1)
+    text = pydoc.plain(pydoc.render_doc(area))
+    for expected in ("Area of a rectangle", "Width times height.", "width: float", "Width [mm]", "cell 4"):
+        assert expected in text
+    html = area._repr_html_()
+    assert "<code>width * height</code>" in html
+    assert "skip" in html
+
+
+def test_html_of_a_notebook_is_escaped():
+    """What stands in a notebook is text in the display of the Model."""
+    html = model(cell("# <script>alert(1)</script>", kind="markdown"), parameters("x = '<b>'"), returns("x"))._repr_html_()
+    assert "<script>" not in html
+    assert "<b>'" not in html
+
+
+def test_execute_notebook(write):
+    """One call, with the options of a Model."""
+    path = write(parameters("x = 1"), returns("x"))
+    assert execute_notebook(path, {"x": 2}) == 2
+    with pytest.raises(ModelTimeout):
+        execute_notebook(node("while True: pass", returns("1")), timeout=0.1)
+
+
+def test_free_names_are_found_without_running_anything():
+    """What the cells use and nothing in them defines; order counts at top level, not in functions."""
+    found = model(
+        "import math\nfrom os import path",
+        "def f(a):\n    b = a + later + free_in_function\n    return [c for c in b]",
+        "early",
+        "early = later = 1\nfor i in range(3): print(i, display, get_ipython)",
+        "class C:\n    x = 1\n    y = x + free_in_class",
+        "%%time\nin_magic = 1",
+        "in_magic + __name__ * _",
+        "def g():\n    global declared\n    declared = 1",
+        "g(); declared",
+        "with open(path) as h, free_in_with as k: k",
+        "try: 1\nexcept OSError as e: print(e)",
+        returns("math.pi"),
+        "after_the_return",
+    ).free_names
+    assert found == ("early", "free_in_class", "free_in_function", "free_in_with")
+
+
+# --------------------------------------------------------------------- scopes
+
+
+def test_plain_python_is_isolated():
+    """Only the parameters and builtins are visible, and the caller's `__main__` is not touched."""
+    sys.modules["__main__"].a_name_of_main = 1
+    try:
+        with pytest.raises(CellError, match="a_name_of_main"):
+            model(returns("a_name_of_main"))()
+    finally:
+        del sys.modules["__main__"].a_name_of_main
+    with pytest.raises(RuntimeError, match="needs a running IPython"):
+        model(returns("1"), scope="view")()
+
+
+def test_scope_view_sees_the_views_names_and_leaves_them(ip):
+    """The Model can use what the View has; nothing that it assigns reaches the View."""
+    ip.user_ns.update(data=[1, 2], name="view")
+    caller = model("name = 'model'\nnew = 1", "def f(): return name", returns("[sum(data), f()]"))
+    assert caller() == [3, "model"]
+    assert ip.user_ns["name"] == "view"
+    assert "new" not in ip.user_ns
+    assert caller.free_names == ("data",)
+
+
+def test_scope_share_runs_in_the_views_namespace(ip):
+    """As with `%run -i`."""
+    ip.user_ns.update(x=1)
+    assert model("y = x + 1", returns("y"), scope="share")() == 2
+    assert ip.user_ns["y"] == 2
+
+
+def test_scope_isolated_hides_the_view(ip):
+    """Also in a running IPython, when asked for."""
+    ip.user_ns.update(x=1)
+    with pytest.raises(CellError, match="'x' is not defined"):
+        model(returns("x"), scope="isolated")()
+
+
+def test_unknown_scope_is_refused():
+    """With the scopes that there are."""
+    with pytest.raises(ValueError, match="'view', 'share', 'isolated'"):
+        model(returns("1"), scope="global")
+
+
+# --------------------------------------------------------------------- magics
+
+
+def test_magics_see_and_set_the_models_names():
+    """Line and cell magics work in plain Python, on the Model's own names."""
+    made = model(
+        parameters("n = 3"),
+        "%time squares = [k * k for k in range(n)]",
+        "%%time\ntotal = sum(squares)",
+        "%%capture captured\nprint('hidden')",
+        "where = %pwd\nlines = !echo one; echo two",
+        "!echo {n} $n",
+        "%timeit -n1 -r1 n + 1",
+        "%matplotlib inline",
+        returns("[total, captured.stdout, list(lines), squares]"),
+    )
+    result = made.run({"n": 4})
+    assert result.value == [14, "hidden\n", ["one", "two"], [0, 1, 4, 9]]
+    assert "4 4" in result.outputs[5][0]["text"]
+
+
+def test_magics_do_not_touch_the_view(ip):
+    """In a session the shell works on the Model's names during the call, and on the View's afterwards."""
+    ip.user_ns.update(x="view")
+    before = ip.user_ns, ip.user_module, sys.modules["__main__"]
+    assert model("%time x = 'model'", "%%capture\ny = x", returns("[x, y]"))() == ["model", "model"]
+    assert (ip.user_ns, ip.user_module, sys.modules["__main__"]) == before
+    assert ip.user_ns["x"] == "view"
+    assert "y" not in ip.user_ns
+
+
+def test_bash_cell_and_run(write, tmp_path, capfd):
+    """`%%bash` prints, `%run` brings the names of a script."""
+    (tmp_path / "script.py").write_text("from_script = 5\n")
+    path = write("%%bash\necho from bash", "%run script.py", returns("from_script"))
+    result = PythonModel(path).run()
+    assert result.value == 5
+    assert result.outputs[0][0]["text"] == "from bash\n"
+
+
+def test_cell_of_one_line_may_call_a_magic_without_percent(tmp_path):
+    """As in Jupyter, as long as no variable has that name."""
+    here = model("pwd", "where = %pwd", returns("where"), cwd=tmp_path)
+    assert here() == str(tmp_path)
+    assert str(tmp_path) in here.run().outputs[0][0]["data"]["text/plain"]
+    assert model("pwd = 3", "pwd", returns("pwd"))() == 3
+    assert "x" in model("x = 1", "who", returns("1")).run().outputs[1][0]["text"]
+
+
+def test_private_shell_is_seen_by_calls_only():
+    """Plain Python stays plain: no shell is running before or after a Model that used one."""
+    code = """
+        import sys
+        from restified_magics import PythonModel
+        main, hook = sys.modules["__main__"], sys.displayhook
+        model = PythonModel({"nbformat": 4, "cells": [
+            {"cell_type": "code", "metadata": {"tags": ["return"]}, "source": "%time 1 + 1"}]})
+        model.run()
+        from IPython import get_ipython
+        assert get_ipython() is None
+        assert sys.modules["__main__"] is main and sys.displayhook is hook
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_private_shell_writes_nothing_into_the_home(tmp_path):
+    """Nobody types in it, so it has no history and no profile."""
+    code = """
+        from restified_magics import PythonModel
+        PythonModel({"nbformat": 4, "cells": [
+            {"cell_type": "code", "metadata": {"tags": ["return"]}, "source": "%time 1 + 1"}]}).run()
+    """
+    environment = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    environment.pop("IPYTHONDIR")
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment)
+    assert list(tmp_path.rglob("*")) == []
+
+
+# -------------------------------------------------------------------- outputs
+
+
+def test_execute_prints_where_the_caller_prints(capsys):
+    """At once; values of bare expressions are not echoed."""
+    assert model("print('out')\n'not echoed'", "import sys; print('err', file=sys.stderr)", returns("1"))() == 1
+    assert capsys.readouterr() == ("out\n", "err\n")
+
+
+def test_run_prints_nothing(capsys):
+    """Everything is in the Result; streams are as they were."""
+    streams = sys.stdout, sys.stderr
+    model("print('x')\nimport sys\nsys.stdout.buffer.write(b'bytes')", returns("1")).run()
+    assert capsys.readouterr() == ("", "")
+    assert (sys.stdout, sys.stderr) == streams
+
+
+def test_display_in_a_session_goes_to_the_session(ip):
+    """`display` inside a call of a View shows in the View."""
+    from IPython.utils.capture import capture_output
+
+    with capture_output() as captured:
+        model("display('shown')\nprint('printed')", returns("1"))()
+    assert captured.outputs[0].data["text/plain"] == "'shown'"
+    assert captured.stdout == "printed\n"
+
+
+def test_underscore_is_the_last_value():
+    """As in Jupyter, unless the Model uses that name itself."""
+    assert model("41", "_ + 1", returns("_ + 1"))() == 43
+    assert model("_ = 'mine'", "41", returns("_"))() == "mine"
+
+
+def test_nested_outputs_belong_to_the_outer_run(write):
+    """What a Model prints that a Model calls, is output of the cell that called it."""
+    write("print('inner')", returns("1"), name="inner.ipynb")
+    path = write(
+        "from restified_magics import PythonModel\nvalue = PythonModel('inner.ipynb')()\nprint('outer')", returns("value")
+    )
+    result = PythonModel(path).run()
+    assert result.outputs[0] == [{"output_type": "stream", "name": "stdout", "text": "inner\nouter\n"}]
+
+
+def test_warnings_name_the_notebooks_line(write):
+    """A warning points to the cell and line that gave it."""
+    path = write("\nimport warnings\nwarnings.warn('careful')", returns("1"))
+    with pytest.warns(UserWarning, match="careful") as caught:
+        PythonModel(path)()
+    assert (caught[0].filename, caught[0].lineno) == (f"{path}, cell 1", 3)
+
+
+# -------------------------------------------------------------------- figures
+
+
+FIGURE = "import matplotlib.pyplot as plt\nfigure = plt.figure()\nplt.plot([1, 2])\nNone"
+
+
+def test_figures_are_shown_once_and_closed():
+    """In a run each open figure is a display of the cell that made it; none stays open."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    result = model(FIGURE, "print('after')", "plt.figure()", returns("len(plt.get_fignums())")).run()
+    assert [sorted(output["data"]) for output in result.outputs[0]] == [["image/png", "text/plain"]]
+    assert result.outputs[1] == [{"output_type": "stream", "name": "stdout", "text": "after\n"}]
+    assert len(result.outputs[2]) == 1
+    assert result.value == 0
+    assert plt.get_fignums() == []
+
+
+def test_a_returned_figure_can_be_used():
+    """It is closed for pyplot, and still a figure."""
+    pytest.importorskip("matplotlib")
+    figure = model(FIGURE, returns("figure"))()
+    assert len(figure.axes) == 1
+
+
+def test_figures_of_model_and_view_are_apart():
+    """A Model does not draw into a figure that its caller has open, nor close it."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    mine = plt.figure()
+    try:
+        model("import matplotlib.pyplot as plt\nplt.plot([1])\nplt.close('all')", returns("1"))()
+        assert plt.get_fignums() == [mine.number]
+        assert mine.axes == []
+        assert plt.gcf() is mine
+    finally:
+        plt.close(mine)
+
+
+def test_figures_of_two_calls_at_once_never_mix():
+    """Each thread has its own current figure, though pyplot keeps one for the process."""
+    pytest.importorskip("matplotlib.pyplot")
+    made = model(
+        parameters("n = 0\nbarrier = None"),
+        "import matplotlib.pyplot as plt\nplt.figure()\nbarrier.wait()\nfor k in range(n): plt.plot([k])\nbarrier.wait()\n"
+        "lines = len(plt.gca().lines)",
+        returns("lines"),
+    )
+    barrier = threading.Barrier(2)
+    values = {}
+    threads = [
+        threading.Thread(target=lambda n=n: values.update({n: made(n=n, barrier=barrier)})) for n in (1, 5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert values == {1: 1, 5: 5}
+
+
+# ----------------------------------------------- what a process has only once
+
+
+def _state():
+    return os.getcwd(), list(sys.path), list(sys.argv), sys.modules["__main__"], sys.stdout, sys.stderr
+
+
+TOUCH = (
+    "import io, os, sys\nclass Own: pass\nos.chdir('..')\nsys.path.append('x')\nsys.argv[:] = ['other']\n"
+    "sys.stdout = io.StringIO()"
+)
+
+
+@pytest.mark.parametrize("ending", ["1", "1 / 0", "import time; time.sleep(60)", "raise KeyboardInterrupt"])
+def test_what_a_call_touches_is_put_back(write, ending):
+    """After success, error, timeout and interrupt alike."""
+    path = write(TOUCH, ending, returns("1"), name="sub/m.ipynb")
+    before = _state()
+    try:
+        PythonModel(path).execute(timeout=0.3)
+    except (CellError, ModelTimeout, KeyboardInterrupt):
+        assert ending != "1"
+    assert _state() == before
+
+
+def test_keyboard_interrupt_comes_through_as_itself():
+    """It is the caller's, not the Model's error."""
+    with pytest.raises(KeyboardInterrupt):
+        model("raise KeyboardInterrupt", returns("1"))()
+
+
+def test_same_module_name_in_two_folders(write):
+    """Each Model gets the module that lies beside it, as in a kernel of its own."""
+    for name in ("a", "b"):
+        path = write("import twin_helper", returns("twin_helper.where"), name=f"{name}/m.ipynb")
+        (path.parent / "twin_helper.py").write_text(f"where = {name!r}")
+    first, second = (PythonModel(path.parent.parent / name / "m.ipynb") for name in ("a", "b"))
+    assert [first(), second(), first()] == ["a", "b", "a"]
+
+
+def test_pickle_dataclasses_and_type_hints_inside_a_call():
+    """Classes of the Model are found in `__main__`, as in Jupyter."""
+    made = model(
+        "from __future__ import annotations\nimport dataclasses, pickle, typing",
+        "@dataclasses.dataclass\nclass Point:\n    kind: typing.ClassVar[str] = 'p'\n    x: int = 0\n    other: Point | None = None",
+        "again = pickle.loads(pickle.dumps(Point(3)))",
+        returns("[again.x, sorted(typing.get_type_hints(Point)), len(dataclasses.fields(Point))]"),
+    )
+    assert made() == [3, ["kind", "other", "x"], 2]
+
+
+class Mine:
+    """A class of the caller."""
+
+
+def test_the_callers_classes_still_pickle_afterwards(ip, run):
+    """`__main__` is the View's again."""
+    run("class Of:\n    pass")
+    model("class Of: pass\nimport pickle; pickle.dumps(Of())", returns("1"))()
+    assert isinstance(pickle.loads(pickle.dumps(ip.user_ns["Of"]())), ip.user_ns["Of"])
+    assert isinstance(pickle.loads(pickle.dumps(Mine())), Mine)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_multiprocessing_by_fork_inside_a_call():
+    """Functions of the Model work in a pool."""
+    made = model(
+        "import multiprocessing",
+        "def square(k):\n    return k * k",
+        "with multiprocessing.get_context('fork').Pool(2) as pool:\n    values = pool.map(square, range(4))",
+        returns("values"),
+    )
+    assert made() == [0, 1, 4, 9]
+
+
+def test_joblib_inside_a_call():
+    """Functions of the Model work in joblib's processes."""
+    made = model(
+        "from joblib import Parallel, delayed",
+        "def square(k):\n    return k * k",
+        returns("Parallel(n_jobs=2)(delayed(square)(k) for k in range(4))"),
+    )
+    assert made() == [0, 1, 4, 9]
+
+
+def test_spawned_processes_do_not_run_the_notebook_as_a_script(write):
+    """multiprocessing's other start methods import `__main__` by its file, which here is no script."""
+    made = write(
+        "import math, multiprocessing",
+        "with multiprocessing.get_context('spawn').Pool(1) as pool:\n    values = pool.map(math.sqrt, [4])",
+        returns("values"),
+    )
+    assert PythonModel(made)() == [2.0]
+
+
+# --------------------------------------------------------------------- nested
+
+
+def test_nested_paths_start_at_the_calling_notebook(write, tmp_path):
+    """Wherever the process is."""
+    write(returns("'inner'"), name="sub/deep/inner.ipynb")
+    outer = write("from restified_magics import PythonModel", returns("PythonModel('deep/inner.ipynb')()"), name="sub/o.ipynb")
+    assert PythonModel(outer)() == "inner"
+    assert PythonModel(outer, cwd=tmp_path)() == "inner"
+
+
+def test_error_in_a_nested_model_names_both_notebooks(write):
+    """And shows the inner traceback first."""
+    inner = write("\n1 / 0", name="inner.ipynb")
+    outer = write("from restified_magics import PythonModel\nPythonModel('inner.ipynb')()", name="outer.ipynb")
+    with pytest.raises(CellError) as caught:
+        PythonModel(outer)()
+    message = str(caught.value)
+    assert f"{outer}, cell 1, line 2" in message
+    assert "inner.ipynb, cell 1, line 2: ZeroDivisionError" in message
+    text = "\n".join(caught.value.traceback)
+    assert text.index("inner.ipynb, cell 1, line 2") < text.index(f"{outer}, cell 1, line 2")
+    assert isinstance(caught.value.__cause__, CellError)
+    assert isinstance(caught.value.__cause__.__cause__, ZeroDivisionError)
+    assert str(inner.parent) in text
+
+
+def test_models_that_call_themselves_end_in_a_clear_error(write):
+    """It names the chain, and is no CellError a hundred levels deep."""
+    path = write("from restified_magics import PythonModel\nPythonModel('model.ipynb')()")
+    with pytest.raises(ModelRecursionError, match=r"model\.ipynb → model\.ipynb"):
+        PythonModel(path)()
+    assert isinstance(pytest.raises(RecursionError, PythonModel(path)).value, ModelRecursionError)
+
+
+def test_recursion_of_models_that_ends_is_fine(write):
+    """A Model may call itself with other parameters."""
+    path = write(
+        parameters("n = 5"),
+        "from restified_magics import PythonModel",
+        returns("1 if n < 2 else n * PythonModel('model.ipynb')(n=n - 1)"),
+    )
+    assert PythonModel(path)() == 120
+
+
+# -------------------------------------------------------------------- threads
+
+
+def _all(*functions):
+    outcomes = [None] * len(functions)
+
+    def call(index, function):
+        try:
+            outcomes[index] = function()
+        except BaseException as error:
+            outcomes[index] = error
+
+    threads = [threading.Thread(target=call, args=each, daemon=True) for each in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a deadlock"
+    return outcomes
+
+
+def test_calls_in_different_folders_wait_for_each_other(write):
+    """Each sees its own folder for all of its time, though the process has one."""
+    source = "import os, time\nfirst = os.getcwd()\nfor _ in range(50):\n    time.sleep(0.0002)\n    assert os.getcwd() == first"
+    paths = [write(source, returns("os.path.basename(first)"), name=f"{name}/m.ipynb") for name in "abc"]
+    models = [PythonModel(path) for path in paths] * 8
+    assert _all(*models) == list("abc") * 8
+
+
+def test_calls_in_one_folder_run_side_by_side(write):
+    """They need the same, so that neither waits for the other: else the barrier would break."""
+    path = write(parameters("barrier = None"), "barrier.wait(30)", returns("1"))
+    barrier = threading.Barrier(2)
+    call = PythonModel(path)
+    assert _all(lambda: call(barrier=barrier), lambda: call(barrier=barrier)) == [1, 1]
+
+
+def test_nested_calls_in_threads_never_deadlock(write):
+    """Calls that hold a folder and call into another one, crosswise, from many threads."""
+    for name, other in (("a", "b"), ("b", "a")):
+        write("class Own: pass", returns("__file__"), name=f"{name}/leaf.ipynb")
+        write(
+            "from restified_magics import PythonModel\nimport os",
+            f"value = PythonModel('../{other}/leaf.ipynb')()",
+            returns(f"[os.path.basename(os.getcwd()), os.path.basename(os.path.dirname(value))]"),
+            name=f"{name}/outer.ipynb",
+        )
+    path = write(returns("1"), name="x.ipynb").parent
+    models = [PythonModel(path / name / "outer.ipynb") for name in "ab"] * 8
+    assert _all(*models) == [["a", "b"], ["b", "a"]] * 8
+
+
+def test_nested_calls_from_threads_of_a_model(write):
+    """A Model that waits for threads which call a Model in another folder."""
+    write(parameters("n = 0"), "class Own: pass", returns("n * 2"), name="other/leaf.ipynb")
+    path = write(
+        "from concurrent.futures import ThreadPoolExecutor\nfrom restified_magics import PythonModel",
+        "leaf = PythonModel('other/leaf.ipynb')\nwith ThreadPoolExecutor(4) as pool:\n"
+        "    values = list(pool.map(lambda n: leaf(n=n), range(8)))",
+        returns("values"),
+    )
+    assert _all(PythonModel(path)) == [[2 * n for n in range(8)]]
+
+
+def test_awaited_calls_in_different_folders_on_one_loop(write):
+    """They wait for each other without blocking the loop, also for a call inside one of them."""
+    source = "import os, asyncio\nfor _ in range(5):\n    await asyncio.sleep(0)\n    assert os.path.basename(os.getcwd()) == where"
+    models = [
+        PythonModel(write(f"where = {name!r}", source, returns("where"), name=f"{name}/m.ipynb")) for name in "abc"
+    ]
+
+    async def gather():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(tick())
+        values = await asyncio.gather(*[each.execute_async() for each in models * 3])
+        ticking.cancel()
+        return values, ticks
+
+    values, ticks = asyncio.run(gather())
+    assert values == list("abc") * 3
+    assert ticks > 10
+
+
+def test_plain_call_on_the_loop_while_an_awaited_one_waits(write):
+    """A call that blocks the thread of a loop cannot wait for a call that this loop runs."""
+    slow = PythonModel(write("import asyncio\nawait asyncio.sleep(0.05)\nimport os", returns("os.getcwd()"), name="a/m.ipynb"))
+    quick = PythonModel(write("import os", returns("os.getcwd()"), name="b/m.ipynb"))
+
+    async def both():
+        task = asyncio.create_task(slow.execute_async())
+        await asyncio.sleep(0.01)
+        return quick(), await task
+
+    there, here = asyncio.run(both())
+    assert (os.path.basename(there), os.path.basename(here)) == ("b", "a")
+
+
+def test_thread_blocked_in_c_is_let_go():
+    """The call ends as timed out and says so; what the thread still does reaches nobody; nothing is locked."""
+    release = threading.Event()
+    printed = threading.Event()
+    blocked = model(
+        parameters("release = None\nprinted = None"),
+        "import ctypes, os, time\nclass Own: pass\nprint('before')\n"
+        "while not release.is_set():\n    ctypes.CDLL(None).usleep(3_000_000)",
+        returns("1"),
+    )
+    outcome = []
+
+    def call():
+        try:
+            blocked.run({"release": release, "printed": printed}, timeout=0.2)
+        except ModelTimeout as error:
+            outcome.append(error)
+
+    if sys.platform == "win32":
+        pytest.skip("usleep is a function of POSIX")
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(30)
+    assert outcome[0].stopped is False
+    assert "left to itself" in str(outcome[0])
+    assert outcome[0].result.outputs[1] == [{"output_type": "stream", "name": "stdout", "text": "before\n"}]
+    assert model("class Own: pass", returns("Own.__name__"))() == "Own"
+    release.set()
+    for left in threading.enumerate():
+        if left.name == "restified-call":
+            left.join(30)
+
+
+# ------------------------------------------------------------- IPython's view
+
+
+def test_ipython_shows_a_short_traceback(ip, run, write, capsys):
+    """The Model's own frames and source lines, and none of this package."""
+    path = write("def f(x):\n    return 1 / x", "f(0)  # the call")
+    ip.user_ns["made"] = PythonModel(path)
+    with pytest.raises(CellError):
+        run("made()")
+    shown = capsys.readouterr().out
+    assert f"{path}, cell 2, line 1" in shown
+    assert "f(0)  # the call" in shown
+    assert f"{path}, cell 1, line 2, in f" in shown
+    assert "ZeroDivisionError: division by zero" in shown
+    assert "python_model.py" not in shown
+
+
+def test_debug_lands_in_the_models_frame(ip, write):
+    """`%debug` after a failed call stands where the Model failed."""
+    ip.user_ns["made"] = PythonModel(write("def f(x):\n    inside = 'here'\n    return 1 / x", "f(0)"))
+    ip.run_cell("made()", silent=True)
+    found = sys.last_value.__traceback__
+    while found.tb_next is not None:
+        found = found.tb_next
+    assert found.tb_frame.f_locals["inside"] == "here"
+
+
+# --------------------------------------------------------------------- memory
+
+
+def test_calls_leave_nothing_behind():
+    """What a call made is gone when it has ended, without waiting for the garbage collector to be lucky."""
+    made = model("class Thing: pass\nthing = Thing()", returns("thing"))
+    left = weakref.ref(made())
+    gc.collect()
+    assert left() is None
+
+
+def test_old_versions_are_forgotten(write):
+    """An edited notebook leaves no source lines of its former versions."""
+    import linecache
+
+    path = write(returns("0"))
+    made = PythonModel(path)
+    for value in range(20):
+        write(returns(f"[{value}] * {value + 1}"))
+        made()
+    gc.collect()
+    assert len([name for name in linecache.cache if str(path) in name]) <= 2
+
+
+def test_lines_of_an_edited_cell_are_those_that_ran(write):
+    """A function of the old version shows the old lines, when the file has changed meanwhile."""
+    path = write("def f():\n    return 1 / 0  # old", returns("f"))
+    made = PythonModel(path)
+    old = made()
+    write("def f():\n    return 2 / 0  # new, and longer", returns("f"))
+    new = made()
+    assert "# old" in inspect.getsource(old)
+    assert "# new" in inspect.getsource(new)
+
+
+def test_parameter_errors_are_type_errors():
+    """As those of a Python function that is called wrongly."""
+    with pytest.raises(TypeError, match="y is not a parameter"):
+        model(parameters("x = 1"), returns("x"))(y=1)
+    assert issubclass(ParameterError, TypeError)
+
+
+def test_no_warning_of_ours_is_needed_to_read_a_notebook():
+    """A notebook whose strings have odd escapes is read without the compiler's warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model(parameters(r"x = '\d'"), returns("x")).parameters["x"].default == "\\d"
+    assert pathlib.Path(__file__).exists()
