@@ -24,9 +24,10 @@ if TYPE_CHECKING:
         ParameterError,
         RestifiedError,
     )
-    from restified_magics.model import Model, Result
+    from restified_magics.model import Model
     from restified_magics.parameters import Parameter
     from restified_magics.python_model import PythonModel, execute_notebook
+    from restified_magics.result import Result
 
 __version__ = "0.1.0"
 
@@ -41,7 +42,7 @@ _HOMES = {
     "ParameterError": "errors",
     "PythonModel": "python_model",
     "RestifiedError": "errors",
-    "Result": "model",
+    "Result": "result",
     "execute_notebook": "python_model",
 }
 

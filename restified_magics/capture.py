@@ -47,7 +47,11 @@ class Recorder:
                 outputs.append({"output_type": "stream", "name": stream, "text": text})
 
     def display(
-        self, data: dict[str, Any], metadata: dict[str, Any] | None, transient: dict[str, Any] | None, update: bool
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any] | None,
+        transient: dict[str, Any] | None,
+        update: bool,
     ) -> None:
         """A displayed object; with `update`, in the place of those with the same display id."""
         identity = (transient or {}).get("display_id")
@@ -57,7 +61,11 @@ class Recorder:
                     output.update(data=_jsonable(data), metadata=_jsonable(metadata or {}))
                 return
             self._add(
-                {"output_type": "display_data", "data": _jsonable(data), "metadata": _jsonable(metadata or {})},
+                {
+                    "output_type": "display_data",
+                    "data": _jsonable(data),
+                    "metadata": _jsonable(metadata or {}),
+                },
                 identity,
             )
 
@@ -77,7 +85,9 @@ class Recorder:
     def error(self, ename: str, evalue: str, traceback: list[str]) -> None:
         """The exception that a cell raised."""
         with self._lock:
-            self._add({"output_type": "error", "ename": ename, "evalue": evalue, "traceback": traceback}, None)
+            self._add(
+                {"output_type": "error", "ename": ename, "evalue": evalue, "traceback": traceback}, None
+            )
 
     def clear(self, *, wait: bool) -> None:
         """`clear_output`: at once, or when the next output comes."""
@@ -189,12 +199,12 @@ def _publisher(inner: Any) -> Any:
     """IPython's display publisher with a route for recorded calls before the one that was there."""
     from IPython.core.displaypub import DisplayPublisher
 
-    class _Publisher(DisplayPublisher):
+    class _Publisher(DisplayPublisher):  # type: ignore[misc]
         def publish(
             self,
             data: dict[str, Any],
             metadata: dict[str, Any] | None = None,
-            source: Any = None,
+            source: Any = None,  # noqa: ARG002 - of IPython's signature, and unused there too
             *,
             transient: dict[str, Any] | None = None,
             update: bool = False,

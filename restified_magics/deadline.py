@@ -11,7 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-__all__ = ["GRACE", "Blocked", "Deadline", "Expired", "guard", "interruptible", "shielded", "stop_thread", "within"]
+__all__ = [
+    "GRACE",
+    "Blocked",
+    "Deadline",
+    "Expired",
+    "guard",
+    "interruptible",
+    "shielded",
+    "stop_thread",
+    "within",
+]
 
 #: How long a thread may take to end once it was told to, in seconds.
 GRACE = 1.0
@@ -101,7 +111,9 @@ class _Guard:
 
 
 # In a context variable and not by thread alone, since tasks of an event loop share their thread.
-_guards: contextvars.ContextVar[_Guard | None] = contextvars.ContextVar("restified_magics_guard", default=None)
+_guards: contextvars.ContextVar[_Guard | None] = contextvars.ContextVar(
+    "restified_magics_guard", default=None
+)
 
 
 def guard() -> _Guard | None:
@@ -141,7 +153,7 @@ def shielded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alarm(guard: _Guard) -> Iterator[None]:
-    def ring(signum: int, frame: object) -> None:
+    def ring(_signum: int, _frame: object) -> None:
         if guard.armed and any(deadline.passed for deadline in guard.deadlines):
             raise Expired
 
@@ -214,7 +226,7 @@ def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], obje
         try:
             with deadline.watched():
                 values.append(work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
             errors.append(error)
         finally:
             done.set()

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from restified_magics.model import Result
+    from restified_magics.result import Result
 
 __all__ = [
     "CellError",
@@ -91,10 +91,10 @@ class CellError(RestifiedError):
         ename: class name of the exception, as in an ``error`` output of nbformat.
         evalue: its message.
         traceback: the traceback as text, from the Model's first frame on.
-        result: the call's :class:`~restified_magics.model.Result` up to the failure.
+        result: the call's :class:`~restified_magics.result.Result` up to the failure.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of it is what the caller wants to know
         self,
         notebook: str,
         *,
@@ -125,7 +125,7 @@ class CellError(RestifiedError):
         return self.traceback
 
 
-class ModelTimeout(RestifiedError, TimeoutError):
+class ModelTimeout(RestifiedError, TimeoutError):  # noqa: N818 - the word of the field
     """The call took longer than its ``timeout``, and was stopped.
 
     Attributes:
@@ -134,7 +134,7 @@ class ModelTimeout(RestifiedError, TimeoutError):
         cell: position of the cell that was running, counted from 1, or None between cells.
         stopped: False where a thread blocked in C code could not be stopped: the call was left
             to itself, and what it still does reaches neither a result nor an output.
-        result: the call's :class:`~restified_magics.model.Result` up to then.
+        result: the call's :class:`~restified_magics.result.Result` up to then.
     """
 
     def __init__(
@@ -165,7 +165,9 @@ class ModelRecursionError(RestifiedError, RecursionError):
 
     def __init__(self, chain: Sequence[str]) -> None:
         shown = list(chain) if len(chain) <= 8 else [*chain[:4], "…", *chain[-3:]]
-        super().__init__(f"Models nested {len(chain)} deep: {' → '.join(shown)}. Does one of them call itself?")
+        super().__init__(
+            f"Models nested {len(chain)} deep: {' → '.join(shown)}. Does one of them call itself?"
+        )
         self.chain = list(chain)
 
 
@@ -182,7 +184,7 @@ def _portable(cause: BaseException | None) -> BaseException | None:
     import pickle  # here, since only crossing a process needs it
 
     try:
-        pickle.loads(pickle.dumps(cause))
-    except Exception:  # an exception class of the notebook's own may fail in any way
+        pickle.loads(pickle.dumps(cause))  # noqa: S301 - what was dumped just now
+    except Exception:  # noqa: BLE001 - an exception class of the notebook's own may fail in any way
         return None
     return cause

@@ -105,11 +105,10 @@ def claim_figures() -> None:
     _gcf()
 
 
-def flush_figures(call: Call, show: Callable[[Any], None], *, shown: object = None) -> None:
-    """Show and close the figures that a cell of `call` left open.
+def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
+    """Show and close the figures that a cell of the current call left open.
 
     Args:
-        call: the call, which must be the current one.
         show: displays one figure.
         shown: a figure that is displayed already, as the cell's value.
     """

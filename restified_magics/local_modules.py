@@ -58,7 +58,8 @@ def _names(folder: str) -> frozenset[str]:
             names = frozenset(
                 entry.name.removesuffix(".py")
                 for entry in entries
-                if entry.name.removesuffix(".py").isidentifier() and (entry.name.endswith(".py") or entry.is_dir())
+                if entry.name.removesuffix(".py").isidentifier()
+                and (entry.name.endswith(".py") or entry.is_dir())
             )
     except OSError:
         return frozenset()

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any
 
 from restified_magics.deadline import GRACE, interruptible, stop_thread
@@ -120,7 +120,7 @@ async def _bare(coroutine: Coroutine[Any, Any, Any]) -> tuple[str, Any]:
         return "value", await coroutine
     except asyncio.CancelledError:
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - raised again by who waits
         return "error", error
 
 

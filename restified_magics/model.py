@@ -3,107 +3,25 @@
 from __future__ import annotations
 
 import abc
-import ast
 import contextvars
-import dataclasses
 import inspect
-import json
 import os
 import pathlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from restified_magics import summary
-from restified_magics.errors import ModelRecursionError, NotebookError, RestifiedError
-from restified_magics.notebook import Notebook, open_source
-from restified_magics.parameters import Parameter, bind
+from restified_magics.errors import ModelRecursionError, NotebookError
+from restified_magics.notebook import Notebook
+from restified_magics.parameters import Parameter, bind, shorten
+from restified_magics.result import Result
+from restified_magics.sources import open_source
 
-__all__ = ["Call", "Model", "Result", "current_call", "reset_current_call", "set_current_call"]
+__all__ = ["Call", "Model", "current_call", "reset_current_call", "set_current_call"]
 
 #: Models may call Models this deep: far below Python's own recursion limit, whose error names no notebook.
 MAX_DEPTH = 30
-
-
-@dataclasses.dataclass
-class Result:
-    """What one call gave.
-
-    Attributes:
-        value: the value of the ``return`` cell, or None.
-        outputs: for every cell of the notebook, in order, its outputs as nbformat 4 dicts.
-        namespace: the names that the Model's cells assigned. It does not travel with a pickle.
-        duration: seconds from the first cell to the last.
-        params: the values that were given, after coercion.
-        error: the exception that ended the call, or None.
-
-    Example:
-        >>> import restified_magics
-        >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
-        >>> result.value
-        6765
-    """
-
-    value: Any = None
-    outputs: list[list[dict[str, Any]]] = dataclasses.field(default_factory=list)
-    namespace: dict[str, Any] = dataclasses.field(default_factory=dict)
-    duration: float = 0.0
-    params: dict[str, Any] = dataclasses.field(default_factory=dict)
-    error: BaseException | None = None
-    _source: Notebook | None = None
-
-    @property
-    def notebook(self) -> Any:
-        """The executed notebook, a node of nbformat.
-
-        The values follow the first ``parameters`` cell in a cell tagged ``injected-parameters``,
-        the convention of papermill. A value that has no literal is named there in a comment.
-        """
-        import nbformat  # slow to import, and most calls never need it
-
-        if self._source is None:
-            raise RestifiedError("this Result has no notebook: it was not made by a Model")
-        return nbformat.from_dict(_executed(self._source, self.outputs, self.params))
-
-    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Write :attr:`notebook` to a file, whole or not at all, and return its path.
-
-        Example:
-            >>> import tempfile, restified_magics
-            >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
-            >>> result.save(tempfile.mkdtemp() + "/fibonacci-20.ipynb").name
-            'fibonacci-20.ipynb'
-        """
-        target = pathlib.Path(path).expanduser()
-        text = json.dumps(self.notebook, indent=1, ensure_ascii=False, default=str) + "\n"
-        half = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            half.write_text(text, encoding="utf-8", errors="surrogatepass")
-            half.replace(target)
-        finally:
-            half.unlink(missing_ok=True)
-        return target
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "namespace": {}, "error": None}
-
-    def __repr__(self) -> str:
-        name = self._source.name if self._source else "a call"
-        ended = f"error={type(self.error).__name__}" if self.error else f"value={summary.short(self.value)}"
-        return f"<Result of {name}: {ended}, {sum(map(len, self.outputs))} outputs, {self.duration:.3g} s>"
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import display  # only a notebook asks for this
-
-        for outputs in self.outputs:
-            for output in outputs:
-                if output["output_type"] == "stream":
-                    print(output["text"], end="")
-                elif output["output_type"] == "error":
-                    print("\n".join(output["traceback"]))
-                else:
-                    display(output["data"], metadata=output["metadata"], raw=True)
-        print(repr(self))
 
 
 class Call:
@@ -121,13 +39,25 @@ class Call:
         ended: threads and tasks that outlive it belong to its parent.
     """
 
-    __slots__ = ("cell", "depth", "ended", "hold", "last", "namespace", "notebook", "params", "parent", "result", "sink")
+    __slots__ = (
+        "cell",
+        "depth",
+        "ended",
+        "hold",
+        "last",
+        "namespace",
+        "notebook",
+        "params",
+        "parent",
+        "result",
+        "sink",
+    )
 
     def __init__(self, notebook: Notebook, params: dict[str, Any], parent: Call | None) -> None:
         self.notebook = notebook
         self.params = params
         self.parent = parent
-        self.depth = parent.depth + 1 if parent else 1
+        self.depth: int = parent.depth + 1 if parent else 1
         self.sink: Any = None
         self.namespace: dict[str, Any] = {}
         self.cell: Any = None
@@ -304,7 +234,9 @@ class Model(abc.ABC):
         self._run(call, self._limit(timeout), record=True)
         return call.result
 
-    async def execute_async(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+    async def execute_async(
+        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> Any:
         """As :meth:`execute`; top-level ``await`` in the cells runs on the caller's event loop.
 
         Cancelling the awaiting task cancels the call.
@@ -317,7 +249,9 @@ class Model(abc.ABC):
         """
         return await self._run_async(self._begin(params), self._limit(timeout), record=False)
 
-    async def run_async(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Result:
+    async def run_async(
+        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> Result:
         """As :meth:`run`, on the caller's event loop."""
         call = self._begin(params)
         await self._run_async(call, self._limit(timeout), record=True)
@@ -333,7 +267,7 @@ class Model(abc.ABC):
     async def _run_async(self, call: Call, timeout: float | None, *, record: bool) -> Any:
         """The same on the running event loop."""
 
-    def _accept(self, notebook: Notebook) -> None:
+    def _accept(self, notebook: Notebook) -> None:  # noqa: B027 - most kinds accept all
         """Raise a NotebookError where this kind of Model cannot run the notebook."""
 
     def _current(self) -> Notebook:
@@ -355,59 +289,7 @@ def _seconds(timeout: float | None) -> float | None:
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be a number of seconds or None, not {summary.short(timeout)}")
+        raise TypeError(f"timeout must be a number of seconds or None, not {shorten(timeout)}")
     if not 0 < timeout < threading.TIMEOUT_MAX:
         raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
     return timeout
-
-
-# ---------------------------------------------------------- executed notebook
-
-
-def _executed(
-    notebook: Notebook, outputs: Sequence[list[dict[str, Any]]], params: Mapping[str, Any]
-) -> dict[str, Any]:
-    cells = []
-    count = 0
-    injected = not params
-    for cell, node in zip(notebook.cells, notebook.node["cells"], strict=True):
-        if "injected-parameters" in cell.tags:
-            continue
-        copied = json.loads(json.dumps(node))
-        if copied.get("cell_type") == "code":
-            copied["outputs"] = list(outputs[cell.number - 1]) if outputs else []
-            for output in copied["outputs"]:
-                if output["output_type"] == "execute_result":
-                    output["execution_count"] = count + 1
-            if cell.role != "skip":
-                count += 1
-                copied["execution_count"] = count
-        cells.append(copied)
-        if cell.role == "parameters" and not injected:
-            cells.append(_injected(params, with_id=cell.id is not None))
-            injected = True
-    return {**notebook.node, "cells": cells}
-
-
-def _injected(params: Mapping[str, Any], *, with_id: bool) -> dict[str, Any]:
-    lines = ["# Parameters"]
-    for name, value in params.items():
-        text = repr(value) if _is_literal(value) else None
-        lines.append(f"{name} = {text}" if text else f"# {name}: a {type(value).__name__}, given as an object")
-    cell = {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": {"tags": ["injected-parameters"]},
-        "outputs": [],
-        "source": "\n".join(lines),
-    }
-    return {**cell, "id": "injected-parameters"} if with_id else cell
-
-
-def _is_literal(value: Any) -> bool:
-    """Whether its repr, read again, is the same value of the same type."""
-    try:
-        again = ast.literal_eval(repr(value))
-    except Exception:  # a repr can raise anything, and most are no literal
-        return False
-    return type(again) is type(value) and repr(again) == repr(value)

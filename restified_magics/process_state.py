@@ -65,7 +65,7 @@ _waiting: collections.deque[Hold] = collections.deque()
 _wakers: dict[Hold, Callable[[], object]] = {}
 
 
-class held:
+class held:  # noqa: N801 - reads as a verb: `with held(hold)`
     """Wait until the process is as `hold` needs it, and put everything back afterwards."""
 
     __slots__ = ("_hold",)

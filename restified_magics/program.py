@@ -1,15 +1,12 @@
 """The cells of a notebook, compiled once: what a call runs."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast
 import builtins
 import collections
-import contextlib
 import dataclasses
-import dis
 import functools
 import keyword
 import linecache
@@ -18,12 +15,11 @@ import threading
 import types
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from restified_magics.notebook import Cell, Notebook
 from restified_magics.source import parse, python_source
 
-__all__ = ["Assignment", "Program", "Step", "cell_of", "compiled"]
+__all__ = ["Assignment", "Program", "Step", "cell_of", "compiled", "nested_code"]
 
 _ASYNC = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect is slow to import
@@ -35,7 +31,9 @@ _NEEDS_MAIN = re.compile(
     r"|dataclass|Enum\(|get_type_hints|dask|dill|shelve|\bray\b|pydantic|sys\.modules"
 )
 _NEEDS_SHELL = re.compile(r"get_ipython|IPython")
-_USES_LOOP = re.compile(r"create_task|ensure_future|event_loop|running_loop|TaskGroup|Future\(|call_soon|call_later")
+_USES_LOOP = re.compile(
+    r"create_task|ensure_future|event_loop|running_loop|TaskGroup|Future\(|call_soon|call_later"
+)
 _ONE_WORD = re.compile(r"([A-Za-z_]\w*)(?:[ \t]+(.*?))?[ \t;]*\Z")
 
 
@@ -56,11 +54,15 @@ class Assignment:
 class Step:
     """A compiled cell.
 
-    ``body`` is everything but a last expression, ``last`` that expression; in a `return` cell
-    it is what gives the value. It ``shows`` where Jupyter would display that. ``error`` is what the compiler said instead. ``automagic`` runs
-    where ``name``, the first word of a cell of one line, is not a name of the program. A `plain`
-    step has only ``body`` and ``last``, and neither awaits: its cell can run with no more ado. One
-    ``on_loop`` does not await, but makes tasks for a cell that does.
+    Attributes:
+        body: everything but a last expression.
+        last: the last expression; in a `return` cell what gives the value.
+        shows: whether Jupyter would display the value of `last`.
+        pieces: the body of a cell with parameters, cut at their assignments.
+        error: what the compiler said instead.
+        automagic: runs instead, where `name`, the first word of a cell of one line, is no name of the program.
+        plain: it has only `body` and `last`, and neither awaits: it can run with no more ado.
+        on_loop: it does not await, but makes tasks for a cell that does.
     """
 
     cell: Cell
@@ -92,11 +94,6 @@ class Program:
     needs_main: bool
     needs_shell: bool
     uses_last: bool
-
-    @functools.cached_property
-    def free_names(self) -> tuple[str, ...]:
-        """Names that the cells use and nothing in them defines."""
-        return tuple(_free_names(self.steps))
 
 
 _programs: weakref.WeakKeyDictionary[Notebook, Program] = weakref.WeakKeyDictionary()
@@ -135,7 +132,9 @@ def _compile(notebook: Notebook) -> Program:
     joined = "\n".join(sources)
     if any(_awaits(code) for step in steps for code in (step.body, step.last)):
         steps = [
-            dataclasses.replace(step, plain=False, on_loop=True) if _USES_LOOP.search(step.cell.source) else step
+            dataclasses.replace(step, plain=False, on_loop=True)
+            if _USES_LOOP.search(step.cell.source)
+            else step
             for step in steps
         ]
     shell = any(step.automagic for step in steps) or _NEEDS_SHELL.search(joined) is not None
@@ -183,7 +182,10 @@ def _step(
             pieces=pieces,
             name=automagic[0],
             automagic=automagic[1],
-            plain=cell.role == "code" and not pieces and automagic[1] is None and not (_awaits(body) or _awaits(last)),
+            plain=cell.role == "code"
+            and not pieces
+            and automagic[1] is None
+            and not (_awaits(body) or _awaits(last)),
         )
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if automagic[1] is not None:
@@ -194,7 +196,7 @@ def _step(
         return Step(cell, filename, error=error, returns=cell.role == "return"), flags
     for code in (body, last, *(piece.code for piece in pieces)):
         if code is not None:
-            _used_by(filename, *_nested(code))
+            _used_by(filename, *nested_code(code))
     return step, flags
 
 
@@ -306,6 +308,14 @@ def _automagic(text: str, filename: str, bound: set[str]) -> tuple[str, types.Co
     return match[1], _code(ast.parse(call, mode="eval").body, filename=filename, flags=_ASYNC)
 
 
+def nested_code(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code of the functions and classes in `code`, to any depth."""
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from nested_code(constant)
+
+
 # ----------------------------------------------------------------- file names
 
 _cells: dict[str, tuple[str, int]] = {}
@@ -347,64 +357,3 @@ def _forget(filename: str) -> None:
         del _users[filename]
         linecache.cache.pop(filename, None)
         _cells.pop(filename, None)
-
-
-# ----------------------------------------------------------------- free names
-
-_GIVEN = {"__name__", "__file__", "__builtins__", "__doc__", "__annotations__", "__spec__", "__loader__", "__package__"}
-_GIVEN |= {"get_ipython", "display", "exit", "quit", "In", "Out", "_", "__", "___", "__annotate__", "__conditional_annotations__"}
-
-
-def _free_names(steps: Sequence[Step]) -> list[str]:
-    """Read off the compiled code: what is loaded before anything stores it.
-
-    At top level order counts; a function's body runs later, when all names are there.
-    """
-    known = set(vars(builtins)) | _GIVEN
-    later: set[str] = set()
-    found: set[str] = set()
-    for code in (code for step in steps for code in (step.body, step.last) if code is not None):
-        for name, stores in _uses(code):
-            if stores:
-                known.add(name)
-            elif name not in known:
-                found.add(name)
-        for magic in _python_in_magics(code):
-            known.update(name for name, stores in _uses(magic) if stores)
-        for nested in _nested(code):
-            own = {name for name, stores in _uses(nested) if stores}  # a class body's names are its own
-            later.update(name for name, stores in _uses(nested) if not stores and name not in own)
-            known.update(name for name in _declared_global(nested))
-    return sorted(found | (later - known))
-
-
-def _uses(code: types.CodeType) -> Iterator[tuple[str, bool]]:
-    """The names that this code, without the functions in it, loads (False) and stores (True)."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "STORE_NAME":
-            yield instruction.argval, True
-        elif instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"):
-            yield instruction.argval, False
-
-
-def _declared_global(code: types.CodeType) -> Iterator[str]:
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "STORE_GLOBAL":
-            yield instruction.argval
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield constant
-            yield from _nested(constant)
-
-
-def _python_in_magics(code: types.CodeType) -> Iterator[types.CodeType]:
-    """The Python in the arguments of magics such as ``%%time`` and ``%%capture``, which may bind names."""
-    if "get_ipython" not in code.co_names:
-        return
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            with contextlib.suppress(SyntaxError, ValueError, RecursionError):
-                yield _code(parse(python_source(constant)).body, filename="<magic>", flags=_ASYNC)

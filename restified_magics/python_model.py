@@ -10,32 +10,29 @@ import os
 import sys
 import time
 import types
-from collections.abc import Coroutine, Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from restified_magics.capture import DROP, Recorder, drop_outputs, follow_threads, recording
-from restified_magics.deadline import Blocked, Deadline, Expired, guard, interruptible, shielded, within
-from restified_magics.errors import CellError, ModelRecursionError, ModelTimeout, NotebookError
-from restified_magics.figures import claim_figures, close_figures, flush_figures
+from restified_magics.deadline import Blocked, Deadline, Expired, guard, shielded, within
+from restified_magics.errors import CellError, ModelTimeout, NotebookError
+from restified_magics.execution import awaited, run_cells
+from restified_magics.figures import close_figures
+from restified_magics.free_names import free_names
 from restified_magics.loops import CallLoop
-from restified_magics.model import Call, Model, current_call, reset_current_call, set_current_call
+from restified_magics.model import Call, Model, reset_current_call, set_current_call
 from restified_magics.notebook import Notebook
-from restified_magics.parameters import revive
 from restified_magics.process_state import Hold, held, held_async, release
-from restified_magics.program import Program, Step, compiled
-from restified_magics.shell import GLOBALS, SESSION_GLOBALS, display, running_shell, shell, shell_installed
-from restified_magics.tracebacks import cell_error, from_first_cell, message
+from restified_magics.program import Program, compiled
+from restified_magics.shell import GLOBALS, SESSION_GLOBALS, running_shell, shell_installed
 
 __all__ = ["PythonModel", "Scope", "execute_notebook"]
 
 Scope = Literal["view", "share", "isolated"]
 
-_Cells = Generator[Coroutine[Any, Any, Any], Any, Any]
-
 # A spawned child of multiprocessing would run `__file__` as a script, were it not for this spec's
 # name, which tells it that there is nothing to import.
 _SPEC = importlib.machinery.ModuleSpec("__main__", None)
-_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect is slow to import
 _PYTHON = ("python", "ipython", "python2", "python3", "ipython3", "sage")
 
 
@@ -71,7 +68,9 @@ class PythonModel(Model):
         name: str | None = None,
     ) -> None:
         if scope is not None and scope not in get_args(Scope):
-            raise ValueError(f"scope must be one of {', '.join(map(repr, get_args(Scope)))}, or None, not {scope!r}")
+            raise ValueError(
+                f"scope must be one of {', '.join(map(repr, get_args(Scope)))}, or None, not {scope!r}"
+            )
         super().__init__(source, cwd=cwd, timeout=timeout, name=name)
         self.scope = scope
 
@@ -81,14 +80,14 @@ class PythonModel(Model):
 
         A Model with free names depends on who calls it: in plain Python its names are not there.
         """
-        return compiled(self.notebook).free_names
+        return free_names(compiled(self.notebook))
 
     def _accept(self, notebook: Notebook) -> None:
         language = notebook.language
         if language is not None and language not in _PYTHON:
             raise NotebookError(
                 notebook.name,
-                f"is a notebook in {language}, and PythonModel runs Python. KernelModel runs it in its own kernel",
+                f"is a notebook in {language}, and PythonModel runs Python. KernelModel runs it in a kernel",
             )
 
     # ----------------------------------------------------------------- calls
@@ -108,17 +107,17 @@ class PythonModel(Model):
         program = compiled(call.notebook)
         loop: CallLoop | None = None
         with _Running(self, call, program, record) as hold, held(hold):
-            cells = _cells(call, program, record)
+            cells = run_cells(call, program, record)
             try:
-                awaited = next(cells)
+                coroutine = next(cells)
                 loop = CallLoop()
                 while True:
                     try:
-                        value = loop.run(awaited)
-                    except BaseException as error:
-                        awaited = cells.throw(error)
+                        value = loop.run(coroutine)
+                    except BaseException as error:  # noqa: BLE001 - the cell raised it
+                        coroutine = cells.throw(error)
                     else:
-                        awaited = cells.send(value)
+                        coroutine = cells.send(value)
             except StopIteration as ended:
                 call.result.value = ended.value
                 return ended.value
@@ -145,16 +144,16 @@ class PythonModel(Model):
         program = compiled(call.notebook)
         with _Running(self, call, program, record) as hold:
             async with held_async(hold):
-                cells = _cells(call, program, record)
+                cells = run_cells(call, program, record)
                 try:
-                    awaited = next(cells)
+                    coroutine = next(cells)
                     while True:
                         try:
-                            value = await _interruptible(awaited)
-                        except BaseException as error:
-                            awaited = cells.throw(error)
+                            value = await awaited(coroutine)
+                        except BaseException as error:  # noqa: BLE001 - the cell raised it
+                            coroutine = cells.throw(error)
                         else:
-                            awaited = cells.send(value)
+                            coroutine = cells.send(value)
                 except StopIteration as ended:
                     call.result.value = ended.value
                     return ended.value
@@ -274,139 +273,6 @@ def _give_namespace(call: Call, program: Program, scope: Scope | None) -> types.
     return main
 
 
-# ---------------------------------------------------------------------- cells
-
-
-def _cells(call: Call, program: Program, record: bool) -> _Cells:
-    """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
-    names = call.namespace
-    recorder = call.sink if record else None
-    careful = record or program.uses_last or guard() is not None
-    modules = sys.modules
-    claim_figures()
-    steps = iter(program.steps)
-    step = None
-    while True:
-        try:
-            for step in steps:
-                if careful or not step.plain:
-                    value = yield from _step(step, call, recorder)
-                    if step.returns:
-                        return value
-                    continue
-                # most cells: this is all that a call costs, so no function call here
-                if step.body is not None:
-                    exec(step.body, names)
-                if step.last is not None:
-                    eval(step.last, names)
-                if "matplotlib.pyplot" in modules:
-                    flush_figures(call, _show)
-            return None
-        except (Expired, GeneratorExit, KeyboardInterrupt, ModelRecursionError):
-            raise
-        except BaseException as error:
-            if step is None or (isinstance(error, asyncio.CancelledError) and _cancelled()):
-                raise
-            failure = cell_error(error, step, call.notebook.name)
-            if recorder is not None:
-                recorder.error(failure.ename, failure.evalue, failure.traceback)
-            if step.cell.raises:
-                continue
-            if running_shell() is not None:
-                # %debug goes to where a traceback ends: into the Model
-                failure.with_traceback(from_first_cell(error.__traceback__))
-            raise failure from error
-
-
-def _step(step: Step, call: Call, recorder: Recorder | None) -> _Cells:
-    """Run one cell with everything that a cell may have; return the value of its last expression."""
-    call.cell = step.cell
-    if recorder is not None:
-        recorder.begin(step.cell.number)
-    if step.error is not None:
-        raise _again(step.error, step.filename)
-    names = call.namespace
-    body, last = step.body, step.last
-    if step.automagic is not None and step.name not in names:
-        body, last = None, step.automagic
-    given = call.params
-    if step.pieces and given:
-        body = None
-        for piece in step.pieces:
-            if not piece.targets or not piece.targets <= given.keys():
-                yield from _evaluated(piece.code, names, step.on_loop)
-            for name in piece.names:
-                if name in given:
-                    names[name] = revive(given[name], names)
-    value = None
-    if body is not None:
-        yield from _evaluated(body, names, step.on_loop)
-    if last is not None:
-        value = yield from _evaluated(last, names, step.on_loop)
-        if value is not None and names.get("_", call.last) is call.last:
-            names["_"] = call.last = value
-    if recorder is not None and value is not None and _is_shown(step):
-        _record_value(recorder, value)
-    flush_figures(call, _show, shown=value)
-    return value
-
-
-def _evaluated(code: types.CodeType, names: dict[str, Any], on_loop: bool) -> _Cells:
-    if on_loop and not code.co_flags & _COROUTINE:
-        return (yield _evaluated_on_loop(code, names))
-    if guard() is None:
-        value = eval(code, names)
-    else:
-        with interruptible():
-            value = eval(code, names)
-    if code.co_flags & _COROUTINE:
-        value = yield value
-    return value
-
-
-async def _evaluated_on_loop(code: types.CodeType, names: dict[str, Any]) -> Any:
-    return eval(code, names)
-
-
-def _again(error: Exception, filename: str) -> Exception:
-    """A new exception like one that the compiler raised, since each call's has its own traceback."""
-    new = type(error)(*error.args)
-    if isinstance(new, SyntaxError):
-        new.filename = filename
-    return new
-
-
-@types.coroutine
-def _interruptible(coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Await `coroutine` so that a deadline can interrupt its own steps, and never the event loop."""
-    send: Any = coroutine.send
-    argument: Any = None
-    while True:
-        try:
-            with interruptible():
-                waits_for = send(argument)
-        except StopIteration as ended:
-            return ended.value
-        try:
-            argument = yield waits_for
-        except GeneratorExit:
-            coroutine.close()
-            raise
-        except BaseException as error:
-            send, argument = coroutine.throw, error
-        else:
-            send = coroutine.send
-
-
-def _cancelled() -> bool:
-    """Whether the task that awaits the call was cancelled, and not just something in the Model."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return False
-    return task is not None and task.cancelling() > 0
-
-
 @contextlib.contextmanager
 def _timeout(deadline: Deadline, call: Call) -> Iterator[None]:
     """Turn this deadline's interrupt into a ModelTimeout; that of a call around it goes on."""
@@ -430,41 +296,6 @@ def _give_up(call: Call) -> None:
     call.sink = DROP
     if call.hold is not None:
         release(call.hold)
-
-
-# -------------------------------------------------------------------- display
-
-
-def _show(figure: Any) -> None:
-    """Display a figure where the cell's outputs go: in plain Python there is no such place."""
-    call = current_call()
-    if running_shell() is None:
-        if call is None or call.sink is None:
-            return
-        _draw_figures(shell())
-    display(figure)
-
-
-def _draw_figures(instance: Any) -> None:
-    from IPython.core.pylabtools import select_figure_formats
-
-    select_figure_formats(instance, {"png"})
-
-
-def _is_shown(step: Step) -> bool:
-    """Whether Jupyter would show the cell's last expression: not after a semicolon."""
-    from IPython.core.displayhook import DisplayHook
-
-    return step.shows and not DisplayHook.semicolon_at_end_of_expression(step.cell.source)
-
-
-def _record_value(recorder: Recorder, value: Any) -> None:
-    instance = shell()
-    if "matplotlib.figure" in sys.modules and running_shell() is None:
-        _draw_figures(instance)
-    data, metadata = instance.display_formatter.format(value)
-    if data:
-        recorder.result(data, metadata)
 
 
 follow_threads()

@@ -109,21 +109,27 @@ def display(*objects: Any, **options: Any) -> Any:
     return show(*objects, **options)
 
 
-def input(prompt: object = "") -> NoReturn:
-    """What `input` is inside a Model."""
+def refuse_input(_prompt: object = "") -> NoReturn:
+    """``input`` inside a Model."""
     raise RuntimeError(
         "input() cannot be used in a Model: there is nobody to answer. Make it a parameter "
         "(a cell with the tag `parameters`), or give that cell the tag `skip`"
     )
 
 
-def exit(code: object = None) -> NoReturn:
-    """What `exit` and `quit` are inside a Model: they end the call, not the caller."""
+def end_call(code: object = None) -> NoReturn:
+    """``exit`` and ``quit`` inside a Model: they end the call, not the caller."""
     raise SystemExit(code)
 
 
 #: The names that a notebook finds without defining them, besides the builtins.
-GLOBALS = {"get_ipython": get_ipython, "display": display, "input": input, "exit": exit, "quit": exit}
+GLOBALS = {
+    "get_ipython": get_ipython,
+    "display": display,
+    "input": refuse_input,
+    "exit": end_call,
+    "quit": end_call,
+}
 
 #: Those of them that a session has as names of its own, which end or belong to the session.
-SESSION_GLOBALS = {"get_ipython": get_ipython, "exit": exit, "quit": exit}
+SESSION_GLOBALS = {"get_ipython": get_ipython, "exit": end_call, "quit": end_call}

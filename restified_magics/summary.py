@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import reprlib
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from restified_magics.notebook import Notebook
-from restified_magics.parameters import Parameter
+from restified_magics.parameters import Parameter, shorten
 
 if TYPE_CHECKING:
     from restified_magics.model import Model
 
-__all__ = ["Expression", "html", "short", "signature", "text"]
+__all__ = ["Expression", "html", "signature", "text"]
 
 _ROLES = {"parameters": "parameters", "code": "", "return": "return", "skip": "skip", "text": "text"}
 
@@ -47,19 +46,9 @@ def _argument(field: Parameter) -> inspect.Parameter:
     elif field.expression is not None:
         default = Expression(field.expression)
     annotation = field.type if field.declared else field.annotation or inspect.Parameter.empty
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def short(value: object, size: int = 80) -> str:
-    """The repr of a value in one short line; one that raises is said to."""
-    maker = reprlib.Repr()
-    maker.maxstring = maker.maxother = size
-    try:
-        shown = maker.repr(value)
-    except Exception as error:  # reprs can raise anything
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-    shown = " ".join(shown.split())
-    return shown if len(shown) <= size else shown[: size - 1] + "…"
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
 
 
 def text(model: Model) -> str:
@@ -103,7 +92,8 @@ def html(model: Model) -> str:
         for title, entries in _remarks(model)
     )
     parts = [
-        f"<p><b>{escape(notebook.title)}</b><br><code>{escape(_call_name(notebook) + _arguments(notebook))}</code>",
+        f"<p><b>{escape(notebook.title)}</b><br>",
+        f"<code>{escape(_call_name(notebook) + _arguments(notebook))}</code>",
         f"<br>{escape(str(notebook.path or notebook.name))}</p>",
         f"<table><tr><th>parameter</th><th></th></tr>{fields}</table>" if fields else "<p>No parameters.</p>",
         f"<details><summary>Cells</summary><table><tr><th>cell</th><th>role</th><th></th></tr>{cells}</table></details>",
@@ -122,7 +112,11 @@ def _remarks(model: Model) -> Iterator[tuple[str, list[str]]]:
 
 
 def _call_name(notebook: Notebook) -> str:
-    name = (notebook.path.stem if notebook.path else notebook.name.strip("<>%")).replace("-", "_").replace(" ", "_")
+    name = (
+        (notebook.path.stem if notebook.path else notebook.name.strip("<>%"))
+        .replace("-", "_")
+        .replace(" ", "_")
+    )
     return name if name.isidentifier() else "model"
 
 
@@ -135,7 +129,7 @@ def _declaration(field: Parameter) -> str:
     declared = f"{field.name}: {field.annotation}" if field.annotation else field.name
     if field.required:
         return declared
-    default = field.expression if field.expression is not None else short(field.default)
+    default = field.expression if field.expression is not None else shorten(field.default)
     return f"{declared} = {default}" if field.annotation else f"{declared}={default}"
 
 
@@ -149,10 +143,12 @@ def _explained(field: Parameter) -> list[str]:
     if field.minimum is not None or field.maximum is not None:
         low = "" if field.minimum is None else str(field.minimum)
         high = "" if field.maximum is None else str(field.maximum)
-        lines.append(f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}")
+        lines.append(
+            f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        )
     if field.choices is not None:
         others = ", or another value" if field.free_choice else ""
-        lines.append(f"one of {', '.join(short(choice) for choice in field.choices)}{others}")
+        lines.append(f"one of {', '.join(shorten(choice) for choice in field.choices)}{others}")
     if field.required:
         lines.append("required")
     if field.reason:
@@ -172,7 +168,9 @@ def _about(notebook: Notebook) -> str:
     """The first paragraph under the notebook's first heading."""
     for cell in notebook.with_role("text"):
         paragraphs = [part.strip() for part in cell.source.replace("\r\n", "\n").split("\n\n")]
-        prose = ["\n".join(line for line in part.split("\n") if not line.startswith("#")) for part in paragraphs]
+        prose = [
+            "\n".join(line for line in part.split("\n") if not line.startswith("#")) for part in paragraphs
+        ]
         return next((part.strip() for part in prose if part.strip()), "")
     return ""
 

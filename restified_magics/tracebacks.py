@@ -56,7 +56,7 @@ def message(error: BaseException) -> str:
         return error.msg or ""
     try:
         return str(error)
-    except Exception as broken:
+    except Exception as broken:  # noqa: BLE001 - a message can raise anything
         return f"<its message raised {type(broken).__name__}>"
 
 
@@ -107,7 +107,11 @@ def _text(error: BaseException) -> Iterator[str]:
         yield from _text(cause)
         yield ""
         how = "caused" if error.__cause__ else "was being handled when this happened:"
-        yield f"The exception above {how} {type(error).__name__}" if error.__cause__ else f"The exception above {how}"
+        yield (
+            f"The exception above {how} {type(error).__name__}"
+            if error.__cause__
+            else f"The exception above {how}"
+        )
         yield ""
     name = type(error).__name__
     yield _RULE

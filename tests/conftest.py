@@ -46,7 +46,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def cell(source: str, *tags: str, kind: str = "code") -> dict[str, Any]:
     """A cell as it stands in a notebook file."""
-    made: dict[str, Any] = {"cell_type": kind, "metadata": {"tags": list(tags)} if tags else {}, "source": source}
+    made: dict[str, Any] = {
+        "cell_type": kind,
+        "metadata": {"tags": list(tags)} if tags else {},
+        "source": source,
+    }
     return {**made, "outputs": [], "execution_count": None} if kind == "code" else made
 
 
@@ -96,11 +100,10 @@ def in_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _documented_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _documented_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples in docstrings name files as seen from the repository."""
     if request.node.__class__.__name__ == "DoctestItem":
         monkeypatch.chdir(ROOT)
-    yield
 
 
 @pytest.fixture

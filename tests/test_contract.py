@@ -83,7 +83,11 @@ def test_default_that_is_replaced_is_not_evaluated(make):
 def test_unknown_and_missing_parameters_are_told_at_once_before_any_cell_runs(make, tmp_path):
     """All problems of a call come in one error, with known names and a suggestion; nothing has run."""
     trace = tmp_path / "trace"
-    model = make(f"import pathlib\npathlib.Path({str(trace)!r}).touch()", parameters("width: int\nheight: int = 2"), returns("1"))
+    model = make(
+        f"import pathlib\npathlib.Path({str(trace)!r}).touch()",
+        parameters("width: int\nheight: int = 2"),
+        returns("1"),
+    )
     with pytest.raises(ParameterError) as caught:
         model(heigth=3, depth=4)
     assert set(caught.value.problems) == {"width", "heigth", "depth"}
@@ -96,11 +100,13 @@ def test_declared_types_are_enforced_and_inferred_ones_are_not(make):
     model = make(parameters("n: int = 1\nfree = 1"), returns("[repr(n), repr(free)]"))
     assert list(model(n="5")) == ["5", "1"]
     assert list(model(free="text")) == ["1", "'text'"]
-    with pytest.raises(ParameterError, match="n .*"):
+    with pytest.raises(ParameterError, match="n must be"):
         model(n="five")
 
 
-@pytest.mark.parametrize("name", ["cell", "self", "params", "model", "call", "step", "names", "timeout", "value"])
+@pytest.mark.parametrize(
+    "name", ["cell", "self", "params", "model", "call", "step", "names", "timeout", "value"]
+)
 def test_a_variable_may_bear_any_name(make, name):
     """No name of ours is in the way of a Model's own."""
     model = make(parameters(f"{name} = 1"), f"{name}_2 = {name} + 1", returns(f"{name}_2"))
@@ -192,7 +198,18 @@ def test_forms_of_the_return_cell(make, source, expected, capsys):
 
 
 @pytest.mark.parametrize(
-    "source", ["", "   \n", "# only a comment", "if x:\n    x", "def f(): pass", "import os", "del x", "pass", "x: int"]
+    "source",
+    [
+        "",
+        "   \n",
+        "# only a comment",
+        "if x:\n    x",
+        "def f(): pass",
+        "import os",
+        "del x",
+        "pass",
+        "x: int",
+    ],
 )
 def test_return_cell_without_a_value_is_refused_when_read(make, source):
     """It names the cell and says what to write, before anything is called."""
@@ -241,7 +258,9 @@ def test_name_and_file(make, write):
 
 def test_future_imports_carry_from_cell_to_cell_and_not_out(make):
     """`from __future__` holds for later cells of the Model only."""
-    model = make("from __future__ import annotations", "def f(x: undefined): pass", returns("f.__annotations__['x']"))
+    model = make(
+        "from __future__ import annotations", "def f(x: undefined): pass", returns("f.__annotations__['x']")
+    )
     assert model() == "undefined"
     with pytest.raises(CellError, match="undefined"):
         make("def f(x: undefined_name): pass\nf.__annotations__", returns("1"))()
@@ -447,7 +466,9 @@ def test_timeout_of_an_awaiting_call(make):
 
 def test_code_that_swallows_the_interrupt_is_stopped_all_the_same(make):
     """A bare `except` does not outlive the timeout."""
-    model = make("n = 0\nwhile n < 3:\n    try:\n        while True: pass\n    except:\n        n += 1", returns("1"))
+    model = make(
+        "n = 0\nwhile n < 3:\n    try:\n        while True: pass\n    except:\n        n += 1", returns("1")
+    )
     with pytest.raises(ModelTimeout):
         model.execute(timeout=0.1)
 

@@ -26,7 +26,9 @@ def _version(major: int, minor: int) -> bytes:
         for source, tag in (("x = 1", "parameters"), ("x", "return"))
     ]  # fmt: skip
     sheet = {"cells": cells, "metadata": {}}
-    return json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [sheet]}).encode()
+    return json.dumps(
+        {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [sheet]}
+    ).encode()
 
 
 @pytest.mark.parametrize(("major", "minor"), [(3, 0), (4, 0), (4, 1), (4, 2), (4, 3), (4, 4), (4, 5)])
@@ -37,7 +39,9 @@ def test_every_version_of_nbformat_since_3(tmp_path, major, minor):
     assert PythonModel(path)(x=5) == 5
 
 
-@pytest.mark.parametrize("name", ["mödel ☃.ipynb", "with blank.ipynb", "quote'.ipynb", "100%.ipynb", "{x}$y.ipynb"])
+@pytest.mark.parametrize(
+    "name", ["mödel ☃.ipynb", "with blank.ipynb", "quote'.ipynb", "100%.ipynb", "{x}$y.ipynb"]
+)
 def test_any_file_name(write, name):
     """The name of a file is no part of any syntax."""
     assert PythonModel(write(returns("1"), name=name))() == 1
@@ -50,7 +54,9 @@ def test_byte_order_mark(tmp_path):
     assert PythonModel(path)() == "ä"
 
 
-@pytest.mark.parametrize("metadata", [{}, {"kernelspec": {"name": "no-such-kernel"}}, {"language_info": {"name": "python"}}])
+@pytest.mark.parametrize(
+    "metadata", [{}, {"kernelspec": {"name": "no-such-kernel"}}, {"language_info": {"name": "python"}}]
+)
 def test_kernelspec_does_not_matter_in_process(metadata):
     """No kernelspec, or an unknown one, is none of this process's concern."""
     made = {**node(returns("1")), "metadata": metadata}

@@ -63,7 +63,9 @@ def test_signature_help_and_display(write):
 
 def test_html_of_a_notebook_is_escaped():
     """What stands in a notebook is text in the display of the Model."""
-    html = model(cell("# <script>alert(1)</script>", kind="markdown"), parameters("x = '<b>'"), returns("x"))._repr_html_()
+    html = model(
+        cell("# <script>alert(1)</script>", kind="markdown"), parameters("x = '<b>'"), returns("x")
+    )._repr_html_()
     assert "<script>" not in html
     assert "<b>'" not in html
 
@@ -224,7 +226,9 @@ def test_private_shell_writes_nothing_into_the_home(tmp_path):
 
 def test_execute_prints_where_the_caller_prints(capsys):
     """At once; values of bare expressions are not echoed."""
-    assert model("print('out')\n'not echoed'", "import sys; print('err', file=sys.stderr)", returns("1"))() == 1
+    assert (
+        model("print('out')\n'not echoed'", "import sys; print('err', file=sys.stderr)", returns("1"))() == 1
+    )
     assert capsys.readouterr() == ("out\n", "err\n")
 
 
@@ -256,7 +260,8 @@ def test_nested_outputs_belong_to_the_outer_run(write):
     """What a Model prints that a Model calls, is output of the cell that called it."""
     write("print('inner')", returns("1"), name="inner.ipynb")
     path = write(
-        "from restified_magics import PythonModel\nvalue = PythonModel('inner.ipynb')()\nprint('outer')", returns("value")
+        "from restified_magics import PythonModel\nvalue = PythonModel('inner.ipynb')()\nprint('outer')",
+        returns("value"),
     )
     result = PythonModel(path).run()
     assert result.outputs[0] == [{"output_type": "stream", "name": "stdout", "text": "inner\nouter\n"}]
@@ -429,7 +434,11 @@ def test_spawned_processes_do_not_run_the_notebook_as_a_script(write):
 def test_nested_paths_start_at_the_calling_notebook(write, tmp_path):
     """Wherever the process is."""
     write(returns("'inner'"), name="sub/deep/inner.ipynb")
-    outer = write("from restified_magics import PythonModel", returns("PythonModel('deep/inner.ipynb')()"), name="sub/o.ipynb")
+    outer = write(
+        "from restified_magics import PythonModel",
+        returns("PythonModel('deep/inner.ipynb')()"),
+        name="sub/o.ipynb",
+    )
     assert PythonModel(outer)() == "inner"
     assert PythonModel(outer, cwd=tmp_path)() == "inner"
 
@@ -437,7 +446,9 @@ def test_nested_paths_start_at_the_calling_notebook(write, tmp_path):
 def test_error_in_a_nested_model_names_both_notebooks(write):
     """And shows the inner traceback first."""
     inner = write("\n1 / 0", name="inner.ipynb")
-    outer = write("from restified_magics import PythonModel\nPythonModel('inner.ipynb')()", name="outer.ipynb")
+    outer = write(
+        "from restified_magics import PythonModel\nPythonModel('inner.ipynb')()", name="outer.ipynb"
+    )
     with pytest.raises(CellError) as caught:
         PythonModel(outer)()
     message = str(caught.value)
@@ -453,9 +464,9 @@ def test_error_in_a_nested_model_names_both_notebooks(write):
 def test_models_that_call_themselves_end_in_a_clear_error(write):
     """It names the chain, and is no CellError a hundred levels deep."""
     path = write("from restified_magics import PythonModel\nPythonModel('model.ipynb')()")
-    with pytest.raises(ModelRecursionError, match=r"model\.ipynb → model\.ipynb"):
+    with pytest.raises(RecursionError, match=r"model\.ipynb → model\.ipynb") as caught:
         PythonModel(path)()
-    assert isinstance(pytest.raises(RecursionError, PythonModel(path)).value, ModelRecursionError)
+    assert isinstance(caught.value, ModelRecursionError)
 
 
 def test_recursion_of_models_that_ends_is_fine(write):
@@ -512,7 +523,7 @@ def test_nested_calls_in_threads_never_deadlock(write):
         write(
             "from restified_magics import PythonModel\nimport os",
             f"value = PythonModel('../{other}/leaf.ipynb')()",
-            returns(f"[os.path.basename(os.getcwd()), os.path.basename(os.path.dirname(value))]"),
+            returns("[os.path.basename(os.getcwd()), os.path.basename(os.path.dirname(value))]"),
             name=f"{name}/outer.ipynb",
         )
     path = write(returns("1"), name="x.ipynb").parent
@@ -536,7 +547,8 @@ def test_awaited_calls_in_different_folders_on_one_loop(write):
     """They wait for each other without blocking the loop, also for a call inside one of them."""
     source = "import os, asyncio\nfor _ in range(5):\n    await asyncio.sleep(0)\n    assert os.path.basename(os.getcwd()) == where"
     models = [
-        PythonModel(write(f"where = {name!r}", source, returns("where"), name=f"{name}/m.ipynb")) for name in "abc"
+        PythonModel(write(f"where = {name!r}", source, returns("where"), name=f"{name}/m.ipynb"))
+        for name in "abc"
     ]
 
     async def gather():
@@ -560,7 +572,11 @@ def test_awaited_calls_in_different_folders_on_one_loop(write):
 
 def test_plain_call_on_the_loop_while_an_awaited_one_waits(write):
     """A call that blocks the thread of a loop cannot wait for a call that this loop runs."""
-    slow = PythonModel(write("import asyncio\nawait asyncio.sleep(0.05)\nimport os", returns("os.getcwd()"), name="a/m.ipynb"))
+    slow = PythonModel(
+        write(
+            "import asyncio\nawait asyncio.sleep(0.05)\nimport os", returns("os.getcwd()"), name="a/m.ipynb"
+        )
+    )
     quick = PythonModel(write("import os", returns("os.getcwd()"), name="b/m.ipynb"))
 
     async def both():
