@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import types
 from collections.abc import Coroutine, Generator
@@ -15,7 +16,7 @@ from restified_magics.figures import claim_figures, flush_figures
 from restified_magics.model import Call, current_call
 from restified_magics.parameters import revive
 from restified_magics.program import Program, Step
-from restified_magics.shell import display, running_shell, shell
+from restified_magics.shell import display, failures_raised, running_shell, shell
 from restified_magics.tracebacks import cell_error, from_first_cell
 
 __all__ = ["Cells", "awaited", "run_cells"]
@@ -91,7 +92,8 @@ def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:
     if body is not None:
         yield from _evaluated(body, names, step.on_loop)
     if last is not None:
-        value = yield from _evaluated(last, names, step.on_loop)
+        with failures_raised() if step.captures else contextlib.nullcontext():
+            value = yield from _evaluated(last, names, step.on_loop)
         if value is not None and names.get("_", call.last) is call.last:
             names["_"] = call.last = value
     if recorder is not None and value is not None and _is_shown(step):

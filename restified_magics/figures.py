@@ -11,9 +11,6 @@ from restified_magics.model import Call, current_call
 
 __all__ = ["claim_figures", "close_figures", "flush_figures"]
 
-_figures: dict[int, collections.OrderedDict[int, Any]] = {}
-
-
 class _FiguresByCall(collections.OrderedDict[int, Any]):
     """pyplot's table of open figures, one for each running call.
 
@@ -30,7 +27,10 @@ class _FiguresByCall(collections.OrderedDict[int, Any]):
         call = current_call()
         if call is None:
             return self._outside
-        return _figures.setdefault(id(call), collections.OrderedDict())
+        if call.figures is None:
+            call.figures = collections.OrderedDict()
+        figures: collections.OrderedDict[int, Any] = call.figures
+        return figures
 
     def adopt(self) -> None:
         """Hand the figures outside over to the current call."""
@@ -133,9 +133,9 @@ def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
 
 def close_figures(call: Call) -> None:
     """Forget the figures of a call that ends; windows on the screen go over to the caller."""
-    left = _figures.pop(id(call), None)
+    left, call.figures = call.figures, None
+    register = _gcf() if left else None
     for manager in list(left.values()) if left else ():
-        register = _gcf()
         if getattr(manager.canvas, "required_interactive_framework", None):
             manager.num = max(register.figs, default=0) + 1
             register.figs[manager.num] = manager

@@ -35,6 +35,7 @@ class Call:
         namespace: the globals of its cells, once it has them.
         cell: the cell that runs.
         hold: what it needs of the process.
+        figures: pyplot's open figures of this call, once it has some.
         last: the value of the last expression, ``_`` in the cells.
         ended: threads and tasks that outlive it belong to its parent.
     """
@@ -43,6 +44,7 @@ class Call:
         "cell",
         "depth",
         "ended",
+        "figures",
         "hold",
         "last",
         "namespace",
@@ -64,6 +66,7 @@ class Call:
         self.hold: Any = None
         self.last: Any = None
         self.ended = False
+        self.figures: Any = None
         self.result = Result(params=params, _source=notebook)
         if self.depth > MAX_DEPTH:
             raise ModelRecursionError([call.notebook.name for call in self.chain()])

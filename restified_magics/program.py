@@ -63,6 +63,7 @@ class Step:
         automagic: runs instead, where `name`, the first word of a cell of one line, is no name of the program.
         plain: it has only `body` and `last`, and neither awaits: it can run with no more ado.
         on_loop: it does not await, but makes tasks for a cell that does.
+        captures: it is a cell of ``%%capture``, which would hide that it failed.
     """
 
     cell: Cell
@@ -77,6 +78,7 @@ class Step:
     automagic: types.CodeType | None = None
     plain: bool = False
     on_loop: bool = False
+    captures: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -172,6 +174,7 @@ def _step(
         body = make(before) if before else None
         last = make(value) if value is not None else None
         pieces = tuple(_pieces(before, cell, sites, make))
+        captures = cell.source.lstrip().startswith("%%capture")
         step = Step(
             cell,
             filename,
@@ -182,8 +185,9 @@ def _step(
             pieces=pieces,
             name=automagic[0],
             automagic=automagic[1],
+            captures=captures,
             plain=cell.role == "code"
-            and not pieces
+            and not (pieces or captures)
             and automagic[1] is None
             and not (_awaits(body) or _awaits(last)),
         )

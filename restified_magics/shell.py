@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-__all__ = ["GLOBALS", "SESSION_GLOBALS", "has_line_magic", "running_shell", "shell", "shell_installed"]
+__all__ = ["GLOBALS", "SESSION_GLOBALS", "failures_raised", "has_line_magic", "running_shell", "shell", "shell_installed"]
 
 _private: Any = None
 _making = threading.RLock()
@@ -86,6 +86,26 @@ def shell_installed() -> Iterator[Any]:
             _installed -= 1
             if not _installed and cls._instance is private:
                 cls._instance = None
+
+
+@contextlib.contextmanager
+def failures_raised() -> Iterator[None]:
+    """Raise what a cell raised that a magic ran for us and kept to itself, as ``%%capture`` does."""
+    seen: list[BaseException] = []
+
+    def look(outcome: Any) -> None:
+        error = outcome.error_before_exec or outcome.error_in_exec
+        if error is not None:
+            seen.append(error)
+
+    instance = shell()
+    instance.events.register("post_run_cell", look)
+    try:
+        yield
+    finally:
+        instance.events.unregister("post_run_cell", look)
+    for error in seen:
+        raise error
 
 
 def has_line_magic(name: str) -> bool:

@@ -183,6 +183,14 @@ def test_bash_cell_and_run(write, tmp_path, capfd):
     assert result.outputs[0][0]["text"] == "from bash\n"
 
 
+def test_capture_does_not_hide_an_error():
+    """`%%capture` keeps what a cell prints, and IPython's also its exception: that one is raised."""
+    made = model("%%capture kept\nprint('x')\n1 / 0", returns("1"))
+    with pytest.raises(CellError, match="ZeroDivisionError") as caught:
+        made()
+    assert caught.value.cell == 1
+
+
 def test_cell_of_one_line_may_call_a_magic_without_percent(tmp_path):
     """As in Jupyter, as long as no variable has that name."""
     here = model("pwd", "where = %pwd", returns("where"), cwd=tmp_path)
