@@ -1,0 +1,136 @@
+"""Deadlines within deadlines, beside other people's timers, and interrupts while a call waits."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+from conftest import node, parameters, returns
+
+from restified_magics import CellError, ModelTimeout, PythonModel
+from restified_magics.deadline import Deadline, Expired, within
+
+NESTED = "from restified_magics import PythonModel\nvalue = PythonModel(inner).execute(timeout=limit)"
+ENDLESS = node("while True: pass", returns("1"))
+
+
+def nested():
+    return PythonModel(node(parameters("inner = None\nlimit = None"), NESTED, returns("value")))
+
+
+def test_inner_timeout_is_an_error_of_the_outer_cell():
+    """The outer Model sees a ModelTimeout of the inner one, and may catch it."""
+    with pytest.raises(CellError, match="ModelTimeout") as caught:
+        nested().execute({"inner": ENDLESS, "limit": 0.1}, timeout=30)
+    assert caught.value.__cause__.seconds == 0.1
+
+
+@pytest.mark.parametrize("limit", [30, None])
+def test_outer_timeout_ends_the_inner_call_too(limit):
+    """The shorter limit counts, wherever it was given."""
+    with pytest.raises(ModelTimeout) as caught:
+        nested().execute({"inner": ENDLESS, "limit": limit}, timeout=0.2)
+    assert caught.value.seconds == 0.2
+
+
+def test_both_hold_in_another_thread():
+    """The same in a thread that is not the main one."""
+    outcome = []
+
+    def call():
+        for limits in ((0.1, 30), (30, 0.2)):
+            try:
+                nested().execute({"inner": ENDLESS, "limit": limits[0]}, timeout=limits[1])
+            except (CellError, ModelTimeout) as error:
+                outcome.append(type(error).__name__)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(60)
+    assert outcome == ["CellError", "ModelTimeout"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no signals of this kind")
+def test_somebody_elses_timer_goes_on():
+    """The alarm and its handler that were set before are set again, with the time that is left."""
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    try:
+        with pytest.raises(ModelTimeout):
+            PythonModel(ENDLESS).execute(timeout=0.1)
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        assert 20 < left < 30
+        signal.raise_signal(signal.SIGALRM)
+        assert rung == [1]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_no_exception_is_left_on_its_way():
+    """A call that ends just before its deadline is not followed by a late interrupt."""
+    outcome = []
+
+    def call():
+        quick = PythonModel(node("import time", "time.sleep(0.005)", returns("1")))
+        for _ in range(30):
+            try:
+                outcome.append(quick.execute(timeout=0.006))
+            except ModelTimeout:
+                outcome.append(None)
+            sum(range(20_000))
+
+    for thread in (threading.Thread(target=call), None):
+        if thread is None:
+            call()
+        else:
+            thread.start()
+            thread.join(60)
+    assert len(outcome) == 60
+
+
+def test_expired_deadline_stops_at_once():
+    """Whoever cancels lets the deadline expire, from any thread."""
+    deadline = Deadline(60)
+    started = threading.Event()
+    outcome = []
+
+    def work():
+        from restified_magics.deadline import interruptible
+
+        with interruptible():
+            started.set()
+            while True:
+                time.sleep(0)
+
+    def call():
+        try:
+            within(deadline, work, lambda: None)
+        except Expired:
+            outcome.append("expired")
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    started.wait(30)
+    deadline.expire()
+    thread.join(30)
+    assert outcome == ["expired"]
+
+
+def test_watchers_end_with_their_calls():
+    """No thread is left of a hundred calls with timeouts, finished and stopped ones."""
+    before = set(threading.enumerate())
+
+    def call():
+        for _ in range(50):
+            PythonModel(node(returns("1"))).execute(timeout=30)
+        with pytest.raises(ModelTimeout):
+            PythonModel(ENDLESS).execute(timeout=0.05)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(60)
+    assert not [left for left in set(threading.enumerate()) - before if left.name.startswith("restified")]
