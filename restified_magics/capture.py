@@ -7,7 +7,7 @@ import copy
 import io
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from restified_magics.model import current_call
@@ -244,9 +244,10 @@ def recording(shell: Any = None) -> Iterator[None]:
         _uninstall()
 
 
-def drop_outputs() -> None:
-    """Keep the routes for the rest of the process: a call that was given up may still print."""
+def drop_outputs() -> Callable[[], None]:
+    """Keep the routes for a call that was given up and may still print, until what is returned is called."""
     _install(None)
+    return _uninstall
 
 
 def _install(shell: Any) -> None:

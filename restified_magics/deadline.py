@@ -204,12 +204,12 @@ class Blocked(Expired):
     """Raised where the time is up, and the code could not be stopped."""
 
 
-def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], object]) -> T:
+def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], Callable[[], object]]) -> T:
     """Run `work` in this context, and end with it or at the deadline.
 
     In the main thread it runs there. In another one it runs in a thread of its own, so that the
     caller goes on even where that thread is blocked in C code and cannot be stopped by anyone:
-    then `abandon` is called, and `Blocked` raised.
+    then `abandon` is called, and `Blocked` raised; what `abandon` returned is called when it ends at last.
 
     Raises:
         Expired: the time was up, and `work` was stopped.
@@ -221,6 +221,8 @@ def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], obje
     values: list[T] = []
     errors: list[BaseException] = []
     done = threading.Event()
+    leaving = threading.Lock()
+    afterwards: list[Callable[[], object]] = []
 
     def run() -> None:
         try:
@@ -229,7 +231,10 @@ def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], obje
         except BaseException as error:  # noqa: BLE001 - raised again by who waits
             errors.append(error)
         finally:
-            done.set()
+            with leaving:
+                done.set()
+            for finish in afterwards:
+                finish()
 
     context = contextvars.copy_context()
     threading.Thread(target=lambda: context.run(run), name="restified-call", daemon=True).start()
@@ -241,7 +246,9 @@ def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], obje
     except BaseException:
         deadline.expire()
         if not done.wait(GRACE):
-            abandon()
+            with leaving:
+                if not done.is_set():
+                    afterwards.append(abandon())
         raise
     for error in errors:
         raise error

@@ -6,6 +6,7 @@ import ast
 import builtins
 import contextlib
 import dis
+import itertools
 import types
 from collections.abc import Iterator
 
@@ -53,6 +54,7 @@ def free_names(program: Program) -> tuple[str, ...]:
                 known.add(name)
             elif name not in known:
                 found.add(name)
+        known.update(_bound_by_magics(code))
         for magic in _python_in_magics(code):
             known.update(name for name, stores in _uses(magic) if stores)
         for nested in nested_code(code):
@@ -75,6 +77,18 @@ def _declared_global(code: types.CodeType) -> Iterator[str]:
     for instruction in dis.get_instructions(code):
         if instruction.opname == "STORE_GLOBAL":
             yield instruction.argval
+
+
+def _bound_by_magics(code: types.CodeType) -> Iterator[str]:
+    """The variables that cell magics make: ``%%capture name``, ``%%bash --out name``."""
+    if "run_cell_magic" not in code.co_names:
+        return
+    constants = [constant for constant in code.co_consts if isinstance(constant, str)]
+    for magic, line in itertools.pairwise(constants):
+        words = line.split()
+        if magic == "capture":
+            yield from [word for word in words if not word.startswith("-")][:1]
+        yield from [name for flag, name in itertools.pairwise(words) if flag in ("--out", "--err", "--proc")]
 
 
 def _python_in_magics(code: types.CodeType) -> Iterator[types.CodeType]:

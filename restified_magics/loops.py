@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import threading
@@ -18,6 +19,7 @@ _WAIT = 0.05  # seconds: an exception raised in the waiting thread by another on
 _idle: list[_LoopThread] = []
 _kept = 4
 _here = threading.local()
+atexit.register(_here.__dict__.clear)  # the main thread's loop, closed while Python still works
 
 
 class CallLoop:
@@ -44,8 +46,8 @@ class CallLoop:
 
     def _run_here(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
-            self._loop = getattr(_here, "loop", None) or asyncio.new_event_loop()
-            _here.loop = None
+            kept: _Kept | None = _here.__dict__.pop("kept", None)
+            self._loop = kept.take() if kept is not None else asyncio.new_event_loop()
         try:
             with interruptible():
                 return self._loop.run_until_complete(coroutine)
@@ -59,13 +61,28 @@ class CallLoop:
             loop, self._loop = self._loop, None
             with contextlib.suppress(KeyboardInterrupt, RuntimeError):
                 loop.run_until_complete(_cleared(loop))
-            if self._spoiled or getattr(_here, "loop", None) is not None:
+            if self._spoiled or "kept" in _here.__dict__:
                 loop.close()
             else:
-                _here.loop = loop
+                _here.kept = _Kept(loop)
         if self._thread is not None:
             thread, self._thread = self._thread, None
             thread.clear()
+
+
+class _Kept:
+    """A loop that waits for this thread's next call, and is closed when the thread or the process ends."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = loop
+
+    def take(self) -> asyncio.AbstractEventLoop:
+        loop, self._loop = self._loop, None
+        return loop or asyncio.new_event_loop()
+
+    def __del__(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
 
 
 class _LoopThread:

@@ -184,6 +184,10 @@ class Model(abc.ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        # and not `_repr_pretty_`, so that a list of Models shows their short reprs
+        return {"text/plain": summary.text(self, cells=True), "text/html": self._repr_html_()}
+
     def _repr_html_(self) -> str:
         return summary.html(self)
 

@@ -60,7 +60,7 @@ class Step:
         shows: whether Jupyter would display the value of `last`.
         pieces: the body of a cell with parameters, cut at their assignments.
         error: what the compiler said instead.
-        automagic: runs instead, where `name`, the first word of a cell of one line, is no name of the program.
+        automagic: runs instead, where `name`, the first word of a cell of one line, is no variable.
         plain: it has only `body` and `last`, and neither awaits: it can run with no more ado.
         on_loop: it does not await, but makes tasks for a cell that does.
         captures: it is a cell of ``%%capture``, which would hide that it failed.

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from restified_magics.capture import DROP, Recorder, drop_outputs, follow_threads, recording
@@ -290,12 +290,13 @@ def _timeout(deadline: Deadline, call: Call) -> Iterator[None]:
         ) from None
 
 
-def _give_up(call: Call) -> None:
+def _give_up(call: Call) -> Callable[[], None]:
     """Leave a call to itself: nothing of it reaches anybody, and it holds nothing any more."""
-    drop_outputs()
+    finish = drop_outputs()
     call.sink = DROP
     if call.hold is not None:
         release(call.hold)
+    return finish
 
 
 follow_threads()

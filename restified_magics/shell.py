@@ -10,7 +10,15 @@ import types
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-__all__ = ["GLOBALS", "SESSION_GLOBALS", "failures_raised", "has_line_magic", "running_shell", "shell", "shell_installed"]
+__all__ = [
+    "GLOBALS",
+    "SESSION_GLOBALS",
+    "failures_raised",
+    "has_line_magic",
+    "running_shell",
+    "shell",
+    "shell_installed",
+]
 
 _private: Any = None
 _making = threading.RLock()

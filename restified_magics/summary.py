@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from restified_magics.notebook import Notebook
 from restified_magics.parameters import Parameter, shorten
+from restified_magics.source import parse, python_source
 
 if TYPE_CHECKING:
     from restified_magics.model import Model
@@ -51,8 +52,8 @@ def _argument(field: Parameter) -> inspect.Parameter:
     )
 
 
-def text(model: Model) -> str:
-    """What ``help(model)`` and ``model?`` show."""
+def text(model: Model, *, cells: bool = False) -> str:
+    """What ``help(model)`` and ``model?`` show; with the `cells`, what a terminal shows of a Model."""
     notebook = model.notebook
     lines = [notebook.title, "", f"{_call_name(notebook)}{_arguments(notebook)}"]
     about = _about(notebook)
@@ -68,6 +69,13 @@ def text(model: Model) -> str:
             lines.append(f"    {_declaration(field)}")
             lines += [f"        {line}" for line in _explained(field)]
     lines += ["", f"Returns: {_returned(notebook)}", f"Notebook: {notebook.path or notebook.name}"]
+    if cells:
+        lines += ["", "Cells:"]
+        lines += [
+            f"    {cell.number:>3}  {_ROLES[cell.role] or 'code':<10}  {_first_line(cell.source)}"
+            for cell in notebook.cells
+            if cell.role != "text"
+        ]
     for title, entries in _remarks(model):
         lines += ["", f"{title}:", *(f"    {entry}" for entry in entries)]
     return "\n".join(lines) + "\n"
@@ -146,6 +154,8 @@ def _explained(field: Parameter) -> list[str]:
         lines.append(
             f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
         )
+    if field.step is not None:
+        lines.append(f"in steps of {field.step}")
     if field.choices is not None:
         others = ", or another value" if field.free_choice else ""
         lines.append(f"one of {', '.join(shorten(choice) for choice in field.choices)}{others}")
@@ -160,8 +170,12 @@ def _returned(notebook: Notebook) -> str:
     ends = notebook.with_role("return")
     if not ends:
         return "None, since no cell has the tag `return`"
-    last = [line for line in ends[0].source.splitlines() if line.strip()]
-    return f"`{last[-1].strip()}` of cell {ends[0].number}" if last else f"cell {ends[0].number}"
+    lines = ends[0].source.split("\n")
+    try:
+        shown = lines[parse(python_source(ends[0].source)).body[-1].lineno - 1 :]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        shown = lines  # which the call will say of it
+    return f"`{_first_line(chr(10).join(shown))}` of cell {ends[0].number}"
 
 
 def _about(notebook: Notebook) -> str:

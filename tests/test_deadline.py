@@ -108,7 +108,7 @@ def test_expired_deadline_stops_at_once():
 
     def call():
         try:
-            within(deadline, work, lambda: None)
+            within(deadline, work, lambda: lambda: None)
         except Expired:
             outcome.append("expired")
 

@@ -87,6 +87,8 @@ def test_free_names_are_found_without_running_anything():
         "early = later = 1\nfor i in range(3): print(i, display, get_ipython)",
         "class C:\n    x = 1\n    y = x + free_in_class",
         "%%time\nin_magic = 1",
+        "%%capture captured\n1",
+        "captured",
         "in_magic + __name__ * _",
         "def g():\n    global declared\n    declared = 1",
         "g(); declared",
@@ -627,6 +629,7 @@ def test_thread_blocked_in_c_is_let_go():
     for left in threading.enumerate():
         if left.name == "restified-call":
             left.join(30)
+    assert type(sys.stdout).__module__ != "restified_magics.capture"
 
 
 # ------------------------------------------------------------- IPython's view

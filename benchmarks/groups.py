@@ -1,0 +1,82 @@
+"""The rows of the table, by group. A new group is a function here, or in a module of its own, in `GROUPS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks import readers, systems
+from benchmarks.harness import Lab
+from benchmarks.report import Row, Target
+from benchmarks.systems import KERNEL_PEERS, OURS, PEERS
+
+__all__ = ["GROUPS"]
+
+_CALLS = systems.__name__
+_READERS = readers.__name__
+
+
+def calls(lab: Lab) -> Iterator[Row]:
+    """A call in a process that called before."""
+    for workload, what, target, finer in (
+        ("trivial", "call, 8 trivial cells", Target("over", 30e-6), 1),
+        ("many", "call, 500 cells", Target("ratio", 1.5), 1),
+        ("work", "call, 60 ms of real work", Target("ratio", 1.02), 3),
+    ):
+        measured: tuple[str, ...] = ("exec", OURS, *PEERS)
+        if workload != "trivial" and not lab.effort.kernel_peers:
+            measured = tuple(name for name in measured if name not in KERNEL_PEERS)
+        samples = lab.blocks(_CALLS, measured, workload, finer=finer)
+        yield Row(what, target, "exec", OURS, samples, PEERS)
+
+
+def first_call(lab: Lab) -> Iterator[Row]:
+    """The first call in a new Python, import included."""
+    samples = lab.first_calls(_CALLS, ("exec", OURS, *PEERS), "trivial")
+    yield Row("first call in a new Python", Target("alone", 0.120), "exec", OURS, samples, PEERS)
+
+
+def reading(lab: Lab) -> Iterator[Row]:
+    """Reading a notebook file and its parameters."""
+    samples = lab.blocks(_READERS, readers.SYSTEMS, "large")
+    yield Row("read 20 MB and its parameters", Target("ratio", 1.3), "json.loads", OURS, samples, PEERS)
+
+
+def imports(lab: Lab) -> Iterator[Row]:
+    """The import, which every notebook that loads the extension waits for."""
+    every = f"from {OURS} import PythonModel"
+    codes = {
+        "IPython": "import IPython",
+        OURS: f"import {OURS}",
+        every: every,
+        "importnb": "import importnb",
+        "execnb": "import execnb.shell",
+        "nbclient": "import nbclient",
+        "papermill": "import papermill",
+    }
+    samples = lab.scripts(codes)
+    yield Row(f"import {OURS}", Target("ratio", 1.15), "IPython", OURS, samples, PEERS)
+    yield Row("import its PythonModel", None, "IPython", every, samples, PEERS)
+
+
+def memory(lab: Lab) -> Iterator[Row]:
+    """What a call leaves behind in this process; tools that call in another one are left out."""
+    # Flat: what the allocator moves by itself. Matplotlib leaves some with every figure, in bare exec too.
+    flat = Target("over", 1000.0)
+    number = f"{lab.effort.memory_calls:,}"
+    here = ("exec", OURS, *(name for name in PEERS if name not in KERNEL_PEERS))
+    samples = lab.memory(_CALLS, here, "trivial")
+    yield Row(f"memory a call, {number} calls", flat, "exec", OURS, samples, PEERS, "B")
+    recorded = f"{OURS}.run"
+    samples = lab.memory(_CALLS, (*here, recorded), "figure")
+    yield Row("memory a call, a figure left open", flat, "exec", OURS, samples, PEERS, "B")
+    yield Row("memory a run, a figure left open", flat, "exec", recorded, samples, PEERS, "B")
+
+
+#: What ``python -m benchmarks [GROUP ...]`` knows.
+GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
+    "call": calls,
+    "first": first_call,
+    "read": reading,
+    "import": imports,
+    "memory": memory,
+}
