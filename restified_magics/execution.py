@@ -41,16 +41,14 @@ def run_cells(call: Call, program: Program, record: bool) -> Cells:
             for step in steps:
                 if careful or not step.plain:
                     value = yield from _step(step, call, recorder)
-                    if step.returns:
-                        return value
-                    continue
-                # most cells: this is all that a call costs, so no function call here
-                if step.body is not None:
-                    exec(step.body, names)
-                if step.last is not None:
-                    eval(step.last, names)
-                if "matplotlib.pyplot" in modules:
-                    flush_figures(_show)
+                else:  # most cells: this is all that a call costs, so no function call here
+                    if step.body is not None:
+                        exec(step.body, names)
+                    value = eval(step.last, names) if step.last is not None else None
+                    if "matplotlib.pyplot" in modules:
+                        flush_figures(_show, shown=value if step.returns else None)
+                if step.returns:
+                    return value
             return None
         except (Expired, GeneratorExit, KeyboardInterrupt, ModelRecursionError):
             raise

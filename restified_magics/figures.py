@@ -134,8 +134,10 @@ def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
 def close_figures(call: Call) -> None:
     """Forget the figures of a call that ends; windows on the screen go over to the caller."""
     left, call.figures = call.figures, None
-    register = _gcf() if left else None
-    for manager in list(left.values()) if left else ():
+    if not left:
+        return
+    register = _gcf()
+    for manager in list(left.values()):
         if getattr(manager.canvas, "required_interactive_framework", None):
             manager.num = max(register.figs, default=0) + 1
             register.figs[manager.num] = manager

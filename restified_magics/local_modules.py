@@ -18,19 +18,28 @@ __all__ = ["swap_in"]
 
 _beside: dict[str, tuple[int, frozenset[str]]] = {}
 _aside: dict[str, dict[str, ModuleType]] = {}
+_clear: dict[str, tuple[object, int]] = {}
 
 
-def swap_in(folder: str) -> Callable[[], None] | None:
+def swap_in(folder: str, version: object) -> Callable[[], None] | None:
     """Let the modules beside a notebook be those that it imports.
 
     Modules of Python itself and installed packages stay: they are what a kernel has, too.
+
+    Args:
+        folder: the notebook's.
+        version: what runs there; looked at again where it, or what is imported, is new.
 
     Returns:
         what puts the others back, or None where no module is in the way.
     """
     modules = sys.modules
+    seen = version, len(modules)
+    if _clear.get(folder) == seen:
+        return None
     tops = [top for top in _names(folder) if top in modules and _is_stranger(modules[top], folder)]
     if not tops:
+        _clear[folder] = seen
         return None
     strangers = {name: module for top in tops for name, module in _with_submodules(top)}
     for name in strangers:

@@ -27,12 +27,14 @@ class Hold:
     """What one call needs of the process, and whether it has it.
 
     Attributes:
+        version: the notebook that runs.
         folder: the current folder and first entry of ``sys.path``; None leaves both.
         main: the call's own ``__main__``; None leaves it, so that calls can share the rest.
         shell: the shell whose names become those of `main`; None leaves them.
         parent: the hold of the call that this one is nested in, which waits for it.
     """
 
+    version: object
     folder: str | None
     main: types.ModuleType | None = None
     shell: Any = None
@@ -59,7 +61,8 @@ class _Group:
         self.undo = _apply(hold)
 
 
-_changed = threading.Condition(threading.Lock())
+_lock = threading.Lock()
+_changed = threading.Condition(_lock)
 _groups: list[_Group] = []
 _waiting: collections.deque[Hold] = collections.deque()
 _wakers: dict[Hold, Callable[[], object]] = {}
@@ -75,7 +78,7 @@ class held:  # noqa: N801 - reads as a verb: `with held(hold)`
 
     def __enter__(self) -> None:
         hold = self._hold
-        with _changed:
+        with _lock:
             if not _granted(hold):
                 _enqueue(hold)
                 try:
@@ -91,7 +94,7 @@ class held:  # noqa: N801 - reads as a verb: `with held(hold)`
 @contextlib.asynccontextmanager
 async def held_async(hold: Hold) -> AsyncIterator[None]:
     """As `held`, without blocking the event loop meanwhile."""
-    with _changed:
+    with _lock:
         granted = _granted(hold, blocking=False)
         if not granted:
             _enqueue(hold)
@@ -100,13 +103,13 @@ async def held_async(hold: Hold) -> AsyncIterator[None]:
         _wakers[hold] = lambda: loop.call_soon_threadsafe(woken.set)
         try:
             while True:
-                with _changed:
+                with _lock:
                     if _granted(hold, blocking=False):
                         break
                 await woken.wait()
                 woken.clear()
         finally:
-            with _changed:
+            with _lock:
                 del _wakers[hold]
                 _dequeue(hold)
     try:
@@ -117,7 +120,7 @@ async def held_async(hold: Hold) -> AsyncIterator[None]:
 
 def release(hold: Hold) -> None:
     """Give up a hold; a second time does nothing, so that a call may be given up from outside."""
-    with _changed:
+    with _lock:
         group = hold.group
         if group is None:
             return
@@ -213,7 +216,7 @@ def _apply(hold: Hold) -> Callable[[], None]:
             os.chdir(hold.folder)
         if not entries or entries[0] != hold.folder:
             path.insert(0, hold.folder)
-        swap_out = swap_in(hold.folder)
+        swap_out = swap_in(hold.folder, hold.version)
     if hold.main is not None:
         sys.modules["__main__"] = hold.main
         if shell is not None:
@@ -231,7 +234,9 @@ def _apply(hold: Hold) -> Callable[[], None]:
         argv[:] = arguments
         sys.argv = argv
         if folder is not None:
-            with contextlib.suppress(OSError):  # it was removed by the call
+            try:
                 os.chdir(folder)
+            except OSError:  # noqa: SIM105 - it was removed by the call; `suppress` costs more than all of this
+                pass
 
     return undo

@@ -186,7 +186,7 @@ def _step(
             name=automagic[0],
             automagic=automagic[1],
             captures=captures,
-            plain=cell.role == "code"
+            plain=cell.role != "parameters"
             and not (pieces or captures)
             and automagic[1] is None
             and not (_awaits(body) or _awaits(last)),

@@ -205,6 +205,7 @@ class _Running:
         self._before = dict(call.namespace) if record else None
         folder = model.cwd or call.notebook.folder
         call.hold = Hold(
+            version=call.notebook,
             folder=None if folder is None else str(folder),
             main=main,
             shell=None if main is None else instance or running_shell(),
@@ -223,11 +224,12 @@ class _Running:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         call, result = self._call, self._call.result
         result.duration = time.perf_counter() - self._started
-        close_figures(call)
         if (sys.stdout, sys.stderr) != self._streams:
             sys.stdout, sys.stderr = self._streams
         call.ended = call.sink is not DROP
         reset_current_call(self._token)
+        if call.figures:
+            close_figures(call)
         if self._outputs is not None:
             self._outputs.close()
         if self._before is not None:

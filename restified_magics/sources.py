@@ -69,7 +69,7 @@ class _File(Source):
 
     def current(self) -> Notebook:
         read = self._read
-        if read is not None and read[0] == self._stamp():
+        if read is not None and read[0] == self._stamp():  # what nearly every call finds
             return read[1]
         with self._lock:
             stamp = self._stamp()

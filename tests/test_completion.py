@@ -143,6 +143,9 @@ def test_inside_a_value_it_is_python(tab, run, line):
     [
         "%call_notebook area.ipynb width='some h",
         "%call_notebook area.ipynb width=[1, 2 h",
+        '%call_notebook area.ipynb width="""some h',
+        "%call_notebook area.ipynb width=[1, --sc",
+        "%call_notebook --timeout 'area.ipynb h",
         "%call_notebook area.ipynb # h",
         "%call_notebook area.ipynb width=3 + h",
         "%call_notebook area.ipynb width=f(h",
@@ -161,14 +164,14 @@ def test_inside_a_value_it_is_python(tab, run, line):
 )
 def test_where_no_parameter_belongs(tab, line):
     """Names of parameters are offered only where one may begin."""
-    assert not any(each.endswith("height=") for each in tab(line))
+    assert not any(each.endswith(("height=", "--scope")) for each in tab(line))
 
 
 def test_a_variable_of_the_magics_name(tab, run):
     """Without a percent sign the line is a magic only where no variable has its name."""
-    assert tab("restify ar") == ["restify area.ipynb"]
-    run("restify = 3")
-    assert "restify area.ipynb" not in tab("restify ar")
+    assert tab("call_notebook area.ipynb w") == ["call_notebook area.ipynb width="]
+    run("call_notebook = 3")
+    assert "call_notebook area.ipynb width=" not in tab("call_notebook area.ipynb w")
 
 
 @pytest.mark.parametrize("content", ["", "no json", "[]", json.dumps({"nbformat": 4, "cells": [1]})])

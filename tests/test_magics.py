@@ -127,6 +127,7 @@ def test_a_value_over_several_lines(ip, magics, echo):
         ("echo.ipynb x=some text", 'Text goes in quotes: x="some text"'),
         ("echo.ipynb x=[1", "never closed"),
         ("echo.ipynb x=1) + (2", "unmatched"),
+        ('echo.ipynb x="""a', "unterminated triple-quoted"),
         ("echo.ipynb x=1 x=2", "x is given twice"),
         ("echo.ipynb x=1, **{'x': 2}", "x is given twice"),
         ("echo.ipynb **", "has no value"),
@@ -369,6 +370,10 @@ class _Remote(Model):
     """A Model of another kind: it runs nothing, and knows no scope."""
 
     def _run(self, call, timeout, *, record):  # noqa: ARG002 - the seam
+        if "height" in call.params:
+            raise CellError(
+                "remote", cell=1, cell_id=None, line=None, source_line="", ename="Lost", evalue=""
+            )
         call.result.value = sorted(call.params)
         return call.result.value
 
@@ -382,6 +387,8 @@ def test_models_of_other_kinds(ip, magics, area):
     assert magics("%call_notebook remote width=1") == ["width"]
     with pytest.raises(UsageError, match="--scope is for notebooks in this process, and remote is a _Remote"):
         magics("%call_notebook remote --scope view")
+    with pytest.raises(CellError, match="Lost"):  # there is no Result to save
+        magics("%call_notebook remote height=1 --save lost.ipynb")
 
 
 def test_save(ip, magics, area, tmp_path):
@@ -495,7 +502,7 @@ def test_a_model_is_shown_as_text_and_html(ip, magics, area):
         ("%%restify area --form\nx = 1", "later release"),
         ("%%restify area x=1\nx = 1", "leave out x"),
         ("%%restify area\n# nothing", "the cell is empty"),
-        ("%%restify area\nx = 1\ny = = 2", "not Python in line 3"),
+        ("%%restify area\nx = 1\ny = = 2", "line 3 of the cell is not Python"),
     ],
 )
 def test_restify_says_what_to_write(magics, area, source, told):
