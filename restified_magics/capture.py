@@ -18,11 +18,18 @@ __all__ = ["DROP", "Recorder", "drop_outputs", "recording"]
 class Recorder:
     """Collects outputs, cell by cell, as a notebook file keeps them.
 
+    Args:
+        cells: how many cells the notebook has.
+        echo: pass outputs on to where they would go unrecorded.
+        outer: the sink of the call around this one, or None where there is none.
+
     Attributes:
         outputs: for each cell of the notebook its outputs, nbformat 4 dicts.
     """
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int, *, echo: bool = False, outer: Any = None) -> None:
+        self.echo = echo
+        self.outer = outer
         self.outputs: list[list[dict[str, Any]]] = [[] for _ in range(cells)]
         self._cell = 0
         self._clear_next = False
@@ -112,6 +119,8 @@ class Recorder:
 class _Drop:
     """Takes the outputs of a call that was given up, and lets them fall."""
 
+    echo = False
+
     def write(self, stream: str, text: str) -> None: ...
     def display(self, *args: Any) -> None: ...
     def clear(self, *, wait: bool) -> None: ...
@@ -133,9 +142,16 @@ def _jsonable(data: dict[str, Any]) -> dict[str, Any]:
 # ----------------------------------------------------------------- the routes
 
 
-def _sink() -> Any:
+def _sinks() -> Iterator[Any]:
+    """Where an output goes, from the innermost call on; None at last is where it goes unrecorded."""
     call = current_call()
-    return call.sink if call is not None else None
+    sink = call.sink if call is not None else None
+    while sink is not None:
+        yield sink
+        if not sink.echo:
+            return
+        sink = sink.outer
+    yield None
 
 
 class _Stream(io.TextIOBase):
@@ -147,12 +163,13 @@ class _Stream(io.TextIOBase):
         self._inner = inner
 
     def write(self, text: str) -> int:
-        sink = _sink()
-        if sink is None:
-            return self._inner.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        sink.write(self._name, text)
+        for sink in _sinks():
+            if sink is None:
+                self._inner.write(text)
+            else:
+                sink.write(self._name, text)
         return len(text)
 
     def flush(self) -> None:
@@ -162,7 +179,7 @@ class _Stream(io.TextIOBase):
         return True
 
     def isatty(self) -> bool:
-        return _sink() is None and self._inner.isatty()
+        return next(_sinks()) is None and self._inner.isatty()
 
     def fileno(self) -> int:
         return self._inner.fileno()
@@ -173,8 +190,7 @@ class _Stream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        sink = _sink()
-        return self._inner.buffer if sink is None else _Bytes(self)
+        return self._inner.buffer if next(_sinks()) is None else _Bytes(self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -210,18 +226,18 @@ def _publisher(inner: Any) -> Any:
             update: bool = False,
             **options: Any,
         ) -> None:
-            sink = _sink()
-            if sink is None:
-                inner.publish(data, metadata, transient=transient, update=update, **options)
-            else:
-                sink.display(data, metadata, transient, update)
+            for sink in _sinks():
+                if sink is None:
+                    inner.publish(data, metadata, transient=transient, update=update, **options)
+                else:
+                    sink.display(data, metadata, transient, update)
 
         def clear_output(self, wait: bool = False) -> None:
-            sink = _sink()
-            if sink is None:
-                inner.clear_output(wait)
-            else:
-                sink.clear(wait=wait)
+            for sink in _sinks():
+                if sink is None:
+                    inner.clear_output(wait)
+                else:
+                    sink.clear(wait=wait)
 
         def __getattr__(self, name: str) -> Any:
             return getattr(inner, name)

@@ -27,7 +27,7 @@ Cells = Generator[Coroutine[Any, Any, Any], Any, Any]
 _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect is slow to import
 
 
-def run_cells(call: Call, program: Program, record: bool) -> Cells:
+def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
     """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
     names = call.namespace
     recorder = call.sink if record else None

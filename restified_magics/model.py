@@ -9,7 +9,7 @@ import os
 import pathlib
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from restified_magics import summary
 from restified_magics.errors import ModelRecursionError, NotebookError
@@ -18,7 +18,10 @@ from restified_magics.parameters import Parameter, bind, shorten
 from restified_magics.result import Result
 from restified_magics.sources import open_source
 
-__all__ = ["Call", "Model", "current_call", "reset_current_call", "set_current_call"]
+__all__ = ["Call", "Model", "Record", "current_call", "reset_current_call", "set_current_call"]
+
+#: Where outputs go: where the caller's go, into the result, or both.
+Record = Literal["quiet", "echo"] | None
 
 #: Models may call Models this deep: far below Python's own recursion limit, whose error names no notebook.
 MAX_DEPTH = 30
@@ -224,12 +227,19 @@ class Model(abc.ABC):
             >>> restified_magics.PythonModel("examples/fibonacci.ipynb").execute({"n": 20})
             6765
         """
-        return self._run(self._begin(params), self._limit(timeout), record=False)
+        return self._run(self._begin(params), self._limit(timeout), record=None)
 
-    def run(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Result:
+    def run(
+        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None, echo: bool = False
+    ) -> Result:
         """As :meth:`execute`, and return a `Result`: the value, all outputs, names, the notebook.
 
-        Nothing is printed or displayed: outputs are in the Result, bare expressions and figures too.
+        Outputs are in the Result, bare expressions and figures too.
+
+        Args:
+            params: values by the names of the parameters.
+            timeout: seconds that this call may take; None is the Model's own limit.
+            echo: what the cells print or display goes where the caller's output goes, too.
 
         Example:
             >>> import restified_magics
@@ -238,7 +248,7 @@ class Model(abc.ABC):
             (6765, True)
         """
         call = self._begin(params)
-        self._run(call, self._limit(timeout), record=True)
+        self._run(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 
     async def execute_async(
@@ -254,24 +264,30 @@ class Model(abc.ABC):
             >>> asyncio.run(fibonacci.execute_async({"n": 20}))
             6765
         """
-        return await self._run_async(self._begin(params), self._limit(timeout), record=False)
+        return await self._run_async(self._begin(params), self._limit(timeout), record=None)
 
     async def run_async(
-        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
+        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None, echo: bool = False
     ) -> Result:
         """As :meth:`run`, on the caller's event loop."""
         call = self._begin(params)
-        await self._run_async(call, self._limit(timeout), record=True)
+        await self._run_async(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 
     # -------------------------------------------------------------- the seam
 
     @abc.abstractmethod
-    def _run(self, call: Call, timeout: float | None, *, record: bool) -> Any:
-        """Run the cells of ``call.notebook`` with ``call.params``; fill ``call.result``; return the value."""
+    def _run(self, call: Call, timeout: float | None, *, record: Record) -> Any:
+        """Run the cells of ``call.notebook`` with ``call.params``; fill ``call.result``; return the value.
+
+        Args:
+            call: the call.
+            timeout: seconds that it may take, or None.
+            record: whether its outputs go into the result, instead of where the caller's go or as well.
+        """
 
     @abc.abstractmethod
-    async def _run_async(self, call: Call, timeout: float | None, *, record: bool) -> Any:
+    async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
         """The same on the running event loop."""
 
     def _accept(self, notebook: Notebook) -> None:  # noqa: B027 - most kinds accept all

@@ -7,16 +7,18 @@ import dataclasses
 import difflib
 import functools
 import json
+import os
 import pathlib
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from restified_magics.errors import NotebookError
 from restified_magics.grammar import ParameterCell, ParameterSet, read_parameters
 from restified_magics.source import has_value, parse, python_source
 
-__all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook"]
+__all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook", "write_notebook"]
 
 Role = Literal["text", "code", "parameters", "return", "skip"]
 
@@ -138,6 +140,21 @@ class Notebook:
 
 
 # ------------------------------------------------------------------- reading
+
+
+def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Write a notebook's JSON to a file as Jupyter does, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written; what was there before is still there.
+    """
+    text = json.dumps(node, indent=1, ensure_ascii=False, default=str) + "\n"
+    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def load_json(content: bytes, name: str) -> dict[str, Any]:

@@ -234,9 +234,9 @@ def _apply(hold: Hold) -> Callable[[], None]:
         argv[:] = arguments
         sys.argv = argv
         if folder is not None:
-            try:
+            try:  # noqa: SIM105 - `suppress` costs more than all the rest here
                 os.chdir(folder)
-            except OSError:  # noqa: SIM105 - it was removed by the call; `suppress` costs more than all of this
+            except OSError:  # it was removed by the call
                 pass
 
     return undo

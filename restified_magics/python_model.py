@@ -20,7 +20,7 @@ from restified_magics.execution import awaited, run_cells
 from restified_magics.figures import close_figures
 from restified_magics.free_names import free_names
 from restified_magics.loops import CallLoop
-from restified_magics.model import Call, Model, reset_current_call, set_current_call
+from restified_magics.model import Call, Model, Record, reset_current_call, set_current_call
 from restified_magics.notebook import Notebook
 from restified_magics.process_state import Hold, held, held_async, release
 from restified_magics.program import Program, compiled
@@ -92,7 +92,7 @@ class PythonModel(Model):
 
     # ----------------------------------------------------------------- calls
 
-    def _run(self, call: Call, timeout: float | None, *, record: bool) -> Any:
+    def _run(self, call: Call, timeout: float | None, *, record: Record) -> Any:
         if timeout is None:
             if guard() is None:
                 return self._here(call, record)
@@ -102,12 +102,12 @@ class PythonModel(Model):
         with shielded(), _timeout(deadline, call):
             return within(deadline, lambda: self._here(call, record), lambda: _give_up(call))
 
-    def _here(self, call: Call, record: bool) -> Any:
+    def _here(self, call: Call, record: Record) -> Any:
         """Run the cells in this thread."""
         program = compiled(call.notebook)
         loop: CallLoop | None = None
         with _Running(self, call, program, record) as hold, held(hold):
-            cells = run_cells(call, program, record)
+            cells = run_cells(call, program, record=record is not None)
             try:
                 coroutine = next(cells)
                 loop = CallLoop()
@@ -125,7 +125,7 @@ class PythonModel(Model):
                 if loop is not None:
                     loop.close()
 
-    async def _run_async(self, call: Call, timeout: float | None, *, record: bool) -> Any:
+    async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
         if timeout is None:
             return await self._there(call, record)
         deadline = Deadline(timeout)
@@ -139,12 +139,12 @@ class PythonModel(Model):
                     raise Expired from error
                 raise
 
-    async def _there(self, call: Call, record: bool) -> Any:
+    async def _there(self, call: Call, record: Record) -> Any:
         """Run the cells on the running event loop."""
         program = compiled(call.notebook)
         with _Running(self, call, program, record) as hold:
             async with held_async(hold):
-                cells = run_cells(call, program, record)
+                cells = run_cells(call, program, record=record is not None)
                 try:
                     coroutine = next(cells)
                     while True:
@@ -187,22 +187,23 @@ class _Running:
 
     __slots__ = ("_before", "_call", "_outputs", "_started", "_streams", "_token")
 
-    def __init__(self, model: PythonModel, call: Call, program: Program, record: bool) -> None:
+    def __init__(self, model: PythonModel, call: Call, program: Program, record: Record) -> None:
         self._call = call
         self._outputs: contextlib.ExitStack | None = None
         self._token: Any = None
         parent = call.parent
         instance = None
-        if record or program.needs_shell:
+        if record is not None or program.needs_shell:
             self._outputs = contextlib.ExitStack()
             instance = self._outputs.enter_context(shell_installed())
         main = _give_namespace(call, program, model.scope)
-        if record:
-            call.sink = Recorder(len(call.notebook.cells))
+        if record is not None:
+            outer = None if parent is None else parent.sink
+            call.sink = Recorder(len(call.notebook.cells), echo=record == "echo", outer=outer)
             call.result.outputs = call.sink.outputs
         elif parent is not None:
             call.sink = parent.sink
-        self._before = dict(call.namespace) if record else None
+        self._before = dict(call.namespace) if record is not None else None
         folder = model.cwd or call.notebook.folder
         call.hold = Hold(
             version=call.notebook,
@@ -211,7 +212,7 @@ class _Running:
             shell=None if main is None else instance or running_shell(),
             parent=None if parent is None else parent.hold,
         )
-        if self._outputs is not None and record:
+        if self._outputs is not None and record is not None:
             self._outputs.enter_context(recording(instance))
 
     def __enter__(self) -> Hold:

@@ -7,12 +7,11 @@ import dataclasses
 import json
 import os
 import pathlib
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from restified_magics.errors import RestifiedError
-from restified_magics.notebook import Notebook
+from restified_magics.notebook import Notebook, write_notebook
 from restified_magics.parameters import shorten
 
 __all__ = ["Result"]
@@ -68,13 +67,7 @@ class Result:
             'fibonacci-20.ipynb'
         """
         target = pathlib.Path(path).expanduser()
-        text = json.dumps(self.notebook, indent=1, ensure_ascii=False, default=str) + "\n"
-        half = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            half.write_text(text, encoding="utf-8", errors="surrogatepass")
-            half.replace(target)
-        finally:
-            half.unlink(missing_ok=True)
+        write_notebook(self.notebook, target)
         return target
 
     def __getstate__(self) -> dict[str, Any]:

@@ -250,6 +250,19 @@ def test_run_prints_nothing(capsys):
     assert (sys.stdout, sys.stderr) == streams
 
 
+def test_run_with_echo_does_both(capsys, write):
+    """Outputs are in the Result, and go at once where they would go without being recorded."""
+    result = model("print('x')\n'not echoed'", returns("1")).run(echo=True)
+    assert capsys.readouterr().out == "x\n"
+    assert [output["output_type"] for output in result.outputs[0]] == ["stream", "execute_result"]
+    inner = write("print('inner')", returns("1"), name="inner.ipynb")
+    source = f"from restified_magics import PythonModel\nPythonModel({str(inner)!r}).run(echo=True).outputs[0][0]['text']"
+    outer = model(source, returns("1")).run()
+    assert outer.outputs[0][0] == {"output_type": "stream", "name": "stdout", "text": "inner\n"}
+    assert "inner" in outer.outputs[0][1]["data"]["text/plain"]
+    assert capsys.readouterr().out == ""
+
+
 def test_display_in_a_session_goes_to_the_session(ip):
     """`display` inside a call of a View shows in the View."""
     from IPython.utils.capture import capture_output
