@@ -1,15 +1,14 @@
-"""What a cell does with the value of the magic that runs: shows it, drops it, or keeps it."""
+"""What a cell does with the value of the magic that runs: shows it, returns it, or something else."""
 
 from __future__ import annotations
 
 import dis
 import sys
-import types
 from typing import Literal
 
 __all__ = ["Use", "use_of_value"]
 
-Use = Literal["shown", "dropped", "returned", "kept"]
+Use = Literal["shown", "returned", "other"]
 
 #: The packages whose frames are between the user's code and a magic.
 _BETWEEN = ("IPython", "ipykernel", "restified_magics")
@@ -22,22 +21,17 @@ def use_of_value() -> Use:
     the value.
 
     Returns:
-        ``"shown"`` as the last expression of a cell, ``"dropped"`` as a line before the last,
-        ``"returned"`` as the value of a Model's cell or of a function, ``"kept"`` in an assignment
-        and in all else.
+        ``"shown"`` as the last expression of a cell, ``"returned"`` as the value of a Model's cell or
+        of a function, ``"other"`` where it is assigned or dropped.
     """
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
         frame = frame.f_back
-    if frame is None:
-        return "kept"
     following = [each for each in dis.get_instructions(frame.f_code) if each.offset > frame.f_lasti]
     match [(each.opname, each.arg) for each in following[:1]]:
         # CALL_INTRINSIC_1 with 1 is INTRINSIC_PRINT, from Python 3.12 on
         case [("PRINT_EXPR", _)] | [("CALL_INTRINSIC_1", 1)]:
             return "shown"
-        case [("POP_TOP", _)]:
-            return "dropped"
         case [("RETURN_VALUE", _)]:
             return "returned"
-    return "kept"
+    return "other"

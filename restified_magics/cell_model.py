@@ -9,12 +9,12 @@ import json
 import os
 import pathlib
 import textwrap
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
 
+from restified_magics.notebook import write_notebook
 from restified_magics.source import parse, python_source
 
 __all__ = ["save_cell_model", "tagged_notebook"]
@@ -53,11 +53,9 @@ def tagged_notebook(name: str, body: str) -> dict[str, Any]:
     source = python_source(body)
     try:
         statements = parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    except SyntaxError as error:
         # the first line of the cell is that of the magic
-        place = f" in line {error.lineno + 1}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise UsageError(f"the cell is not Python{place}: {reason}") from None
+        raise UsageError(f"line {(error.lineno or 1) + 1} of the cell is not Python: {error.msg}") from None
     if not statements:
         raise UsageError(
             "the cell is empty. Write the Model's parameters, and what it returns as the last line"
@@ -97,13 +95,9 @@ def save_cell_model(node: Mapping[str, Any], path: pathlib.Path) -> None:
             f"--save {os.fspath(path)}: the file is there already, and is not as %%restify wrote it. "
             "Remove it, or save under another name"
         )
-    text = json.dumps(_as_file(node), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    # sources as lists of lines, as Jupyter writes them, so that a diff of the file is readable
+    cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in node["cells"]]
+    write_notebook({**node, "cells": cells}, path)
 
 
 class _Text:
@@ -179,12 +173,6 @@ def _cell(name: str, source: str, tags: Sequence[str] | None = None) -> dict[str
         "outputs": [],
         "source": source,
     }
-
-
-def _as_file(node: Mapping[str, Any]) -> dict[str, Any]:
-    """As Jupyter writes it: sources as lists of lines, so that a diff of the file is readable."""
-    cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in node["cells"]]
-    return {**node, "cells": cells}
 
 
 def _digest(cells: Sequence[Mapping[str, Any]]) -> str:

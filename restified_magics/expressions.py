@@ -40,10 +40,8 @@ def tokens(line: str, start: int) -> Iterator[Token]:
     depth = 0
     try:
         for kind, string, (row, column), (end_row, end_column), _ in reading:
-            if row == 1 or kind == tokenize.NL:
+            if not 1 < row <= len(rows) or kind == tokenize.NL:
                 continue
-            if row > len(rows):
-                return
             depth -= kind == tokenize.OP and string in (")", "]", "}")
             yield Token(kind, string, rows[row - 2] + column, rows[end_row - 2] + end_column, depth)
             depth += kind == tokenize.OP and string in ("(", "[", "{")
@@ -135,7 +133,7 @@ def _is_value(expression: str) -> bool:
     """Whether this is one expression, as it may stand for an argument of a call."""
     try:
         call = parse(f"_(_={expression})").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except SyntaxError:
         return False
     match call:
         case [ast.Expr(ast.Call(func=ast.Name(), args=[], keywords=[_]))]:
@@ -151,9 +149,8 @@ def _refuse(name: str, expression: str) -> NoReturn:
         )
     try:
         parse(expression)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    except SyntaxError as error:
         raise UsageError(
-            f'{written} is not a Python expression ({reason}). Text goes in quotes: {name}="some text"'
+            f'{written} is not a Python expression ({error.msg}). Text goes in quotes: {name}="some text"'
         ) from None
     raise UsageError(f"{written} is not one Python expression. A tuple goes in parentheses: {name}=(1, 2)")

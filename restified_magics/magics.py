@@ -20,7 +20,6 @@ from restified_magics.completion import add_completer, remove_completer
 from restified_magics.errors import CellError, ModelTimeout, NotebookError, ParameterError
 from restified_magics.model import Model
 from restified_magics.python_model import PythonModel
-from restified_magics.result import Result
 from restified_magics.view_values import assigned_values, expression_values
 
 __all__ = ["RestifiedMagics", "load", "unload"]
@@ -140,7 +139,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         except (NotebookError, ParameterError) as error:
             error.__traceback__ = None  # there is nothing of the user's in it but the line of the magic
             raise
-        return None if arguments.silent and use_of_value() in ("shown", "dropped") else value
+        return None if arguments.silent and use_of_value() == "shown" else value
 
     @_magic
     def restify(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
@@ -208,8 +207,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             raise
         use = use_of_value()
         if arguments.silent:
-            return None if use in ("shown", "dropped") else model
-        if use in ("dropped", "kept"):
+            return None if use == "shown" else model
+        if use == "other":
             display(model)
         return model
 
@@ -265,11 +264,9 @@ def _called(model: Model, values: dict[str, Any], options: Options) -> Any:
     if path is not None and options.save.exists() and options.save.samefile(path):
         raise UsageError(f"--save {options.save}: this is the notebook itself. Save under another name")
     try:
-        result = model.run(values)
+        result = model.run(values, echo=not options.run)
     except (CellError, ModelTimeout) as error:
         if error.result is not None:
-            if not options.run:
-                _show_outputs(error.result)
             try:
                 error.result.save(options.save)
             except OSError as failure:
@@ -277,20 +274,9 @@ def _called(model: Model, values: dict[str, Any], options: Options) -> Any:
             else:
                 _tell(f"Saved the notebook of this call, up to its error, as {options.save}", sys.stderr)
         raise
-    if not options.run:
-        _show_outputs(result)
     result.save(options.save)
     _tell(f"Saved the executed notebook as {options.save}")
     return result if options.run else result.value
-
-
-def _show_outputs(result: Result) -> None:
-    """What the call printed and displayed, as it would have appeared without being recorded."""
-    for output in (output for outputs in result.outputs for output in outputs):
-        if output["output_type"] == "stream":
-            print(output["text"], end="", file=getattr(sys, output["name"]))
-        elif output["output_type"] == "display_data":
-            display(output["data"], metadata=output["metadata"], raw=True)
 
 
 def _help(magic: Any) -> None:

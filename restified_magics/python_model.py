@@ -87,7 +87,8 @@ class PythonModel(Model):
         if language is not None and language not in _PYTHON:
             raise NotebookError(
                 notebook.name,
-                f"is a notebook in {language}, and PythonModel runs Python. KernelModel runs it in a kernel",
+                f"is a notebook in {language}, and PythonModel runs Python. KernelModel, for other "
+                "languages, arrives with a later version",
             )
 
     # ----------------------------------------------------------------- calls

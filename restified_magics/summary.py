@@ -66,7 +66,7 @@ def text(model: Model, *, cells: bool = False) -> str:
             if field.section != section:
                 section = field.section
                 lines += ["", f"    {section}", ""]
-            lines.append(f"    {_declaration(field)}")
+            lines.append(f"    {_declared(field)}")
             lines += [f"        {line}" for line in _explained(field)]
     lines += ["", f"Returns: {_returned(notebook)}", f"Notebook: {notebook.path or notebook.name}"]
     if cells:
@@ -84,11 +84,7 @@ def text(model: Model, *, cells: bool = False) -> str:
 def html(model: Model) -> str:
     """What a notebook shows of a Model: signature, parameters, cells by role, problems."""
     notebook = model.notebook
-    fields = "".join(
-        f"<tr><td style='text-align:left'><code>{escape(_declaration(field))}</code></td>"
-        f"<td style='text-align:left'>{escape('; '.join(_explained(field)))}</td></tr>"
-        for field in notebook.fields.parameters.values()
-    )
+    fields = "".join(_rows(notebook))
     cells = "".join(
         f"<tr><td>{cell.number}</td><td style='text-align:left'>{escape(_ROLES[cell.role])}</td>"
         f"<td style='text-align:left'><code>{escape(_first_line(cell.source))}</code></td></tr>"
@@ -103,12 +99,24 @@ def html(model: Model) -> str:
         f"<p><b>{escape(notebook.title)}</b><br>",
         f"<code>{escape(_call_name(notebook) + _arguments(notebook))}</code>",
         f"<br>{escape(str(notebook.path or notebook.name))}</p>",
-        f"<table><tr><th>parameter</th><th></th></tr>{fields}</table>" if fields else "<p>No parameters.</p>",
+        f"<table>{fields}</table>" if fields else "<p>No parameters.</p>",
         f"<details><summary>Cells</summary><table><tr><th>cell</th><th>role</th><th></th></tr>{cells}</table></details>",
-        f"<p>Returns {escape(_returned(notebook))}</p>",
+        f"<p>Returns <code>{escape(_returned(notebook))}</code></p>",
         remarks,
     ]
     return "".join(parts)
+
+
+def _rows(notebook: Notebook) -> Iterator[str]:
+    """The parameters as rows of a table, sections as rows between them."""
+    left = "style='text-align:left;vertical-align:top'"
+    section = ""
+    for field in notebook.fields.parameters.values():
+        if field.section != section:
+            section = field.section
+            yield f"<tr><td colspan='2' {left}><b>{escape(section)}</b></td></tr>"
+        explained = "<br>".join(escape(line) for line in _explained(field))
+        yield f"<tr><td {left}><code>{escape(_declared(field))}</code></td><td {left}>{explained}</td></tr>"
 
 
 def _remarks(model: Model) -> Iterator[tuple[str, list[str]]]:
@@ -129,44 +137,54 @@ def _call_name(notebook: Notebook) -> str:
 
 
 def _arguments(notebook: Notebook) -> str:
-    arguments = [_declaration(field) for field in notebook.fields.parameters.values()]
+    """The parameters with their defaults; their types stand below."""
+    arguments = [
+        field.name if field.required else f"{field.name}={_default(field)}"
+        for field in notebook.fields.parameters.values()
+    ]
     return f"({', '.join(arguments)})"
 
 
-def _declaration(field: Parameter) -> str:
+def _declared(field: Parameter) -> str:
     declared = f"{field.name}: {field.annotation}" if field.annotation else field.name
-    if field.required:
-        return declared
-    default = field.expression if field.expression is not None else shorten(field.default)
-    return f"{declared} = {default}" if field.annotation else f"{declared}={default}"
+    return declared if field.required else f"{declared} = {_default(field)}"
+
+
+def _default(field: Parameter) -> str:
+    if field.expression is not None:
+        return field.expression
+    return shorten(field.default).removeprefix("datetime.")
 
 
 def _explained(field: Parameter) -> list[str]:
-    lines = []
+    """What is to be said of a parameter besides its declaration, a few short lines."""
     label = field.label if field.label != field.name.replace("_", " ") else ""
-    if label or field.unit:
-        lines.append(f"{label or field.name} [{field.unit}]" if field.unit else label)
-    if field.help:
+    facts = [
+        f"{label or field.name} [{field.unit}]" if field.unit else label,
+        _limits(field),
+        "" if field.step is None else f"in steps of {field.step}",
+        "required" if field.required else "",
+    ]
+    lines = [", ".join(fact for fact in facts if fact)]
+    if field.help != field.label:
         lines.append(" ".join(field.help.split()))
-    if field.minimum is not None or field.maximum is not None:
-        low = "" if field.minimum is None else str(field.minimum)
-        high = "" if field.maximum is None else str(field.maximum)
-        lines.append(
-            f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
-        )
-    if field.step is not None:
-        lines.append(f"in steps of {field.step}")
-    if field.choices is not None:
+    if field.choices is not None and "Literal" not in field.annotation:
         others = ", or another value" if field.free_choice else ""
         lines.append(f"one of {', '.join(shorten(choice) for choice in field.choices)}{others}")
-    if field.required:
-        lines.append("required")
-    if field.reason:
-        lines.append(field.reason)
-    return lines
+    lines.append(field.reason or "")
+    return [line for line in lines if line]
+
+
+def _limits(field: Parameter) -> str:
+    if field.minimum is None:
+        return "" if field.maximum is None else f"at most {field.maximum}"
+    return (
+        f"at least {field.minimum}" if field.maximum is None else f"from {field.minimum} to {field.maximum}"
+    )
 
 
 def _returned(notebook: Notebook) -> str:
+    """The last statement of the `return` cell, and where it stands."""
     ends = notebook.with_role("return")
     if not ends:
         return "None, since no cell has the tag `return`"
@@ -175,7 +193,7 @@ def _returned(notebook: Notebook) -> str:
         shown = lines[parse(python_source(ends[0].source)).body[-1].lineno - 1 :]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         shown = lines  # which the call will say of it
-    return f"`{_first_line(chr(10).join(shown))}` of cell {ends[0].number}"
+    return f"{_first_line(chr(10).join(shown))}  (cell {ends[0].number})"
 
 
 def _about(notebook: Notebook) -> str:

@@ -101,9 +101,8 @@ def _give(values: dict[str, Any], name: str, value: Any) -> None:
 def _statements(body: str, source: str) -> list[ast.stmt]:
     try:
         return parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason, number = (error.msg, error.lineno) if isinstance(error, SyntaxError) else (str(error), None)
-        raise UsageError(f"{_place(body, number)} is not Python: {reason}") from None
+    except SyntaxError as error:
+        raise UsageError(f"{_place(body, error.lineno or 1)} is not Python: {error.msg}") from None
 
 
 def _assignment(statement: ast.stmt, body: str) -> tuple[list[str], ast.expr]:
@@ -119,10 +118,7 @@ def _assignment(statement: ast.stmt, body: str) -> tuple[list[str], ast.expr]:
     )
 
 
-def _place(body: str, number: int | None) -> str:
+def _place(body: str, number: int) -> str:
     """A line of the body as messages call it: with its number in the whole cell."""
-    if number is None:
-        return "the cell"
-    lines = body.split("\n")
-    text = lines[number - 1].strip() if number <= len(lines) else ""
-    return f"line {number + 1} of the cell ({text!r})"
+    text = body.split("\n")[number - 1 : number]
+    return f"line {number + 1} of the cell ({''.join(text).strip()!r})"

@@ -73,7 +73,7 @@ def test_the_value_is_that_of_the_return_cell(magics, area):
         ("x=1 if False else 2 y=not 3", (2, False, None)),
         ("x=1 + 2 y=- 3", (3, -3, None)),
         ("x=n y=n*2, z=max(n, 7)", (5, 10, 7)),
-        ('x=n==5 y="--run" z=[1, --n]', (True, "--run", [1, 5])),
+        ('x=n==5 y="--run" z=[1, --run]', (True, "--run", [1, 8])),
         ("x=n --n", (10, None, None)),
         ("x='{n}' y='$n' z={n}", ("{n}", "$n", {5})),
         ("x=f'{n = } --run' y=2", ("n = 5 --run", 2, None)),
@@ -88,7 +88,7 @@ def test_the_value_is_that_of_the_return_cell(magics, area):
 )
 def test_values_are_python(magics, echo, line, values):
     """Values are Python expressions of the View, separated by blanks or commas; IPython expands nothing."""
-    magics("n = 5")
+    magics("n = 5\nrun = 8")
     assert magics(f"%call_notebook echo.ipynb {line}") == values
 
 
