@@ -11,6 +11,7 @@ from restified_magics.model import Call, current_call
 
 __all__ = ["claim_figures", "close_figures", "flush_figures"]
 
+
 class _FiguresByCall(collections.OrderedDict[int, Any]):
     """pyplot's table of open figures, one for each running call.
 

@@ -20,8 +20,33 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 
 # The storeys of the design: a module imports from its own or from one below, and faces never from each other.
 STOREYS = {
-    "core": ["errors", "source", "parameters", "annotations", "colab", "grammar", "notebook", "sources", "result", "summary", "model"],
-    "models": ["python_model", "execution", "program", "free_names", "tracebacks", "capture", "figures", "process_state", "local_modules", "deadline", "loops", "shell"],
+    "core": [
+        "errors",
+        "source",
+        "parameters",
+        "annotations",
+        "colab",
+        "grammar",
+        "notebook",
+        "sources",
+        "result",
+        "summary",
+        "model",
+    ],
+    "models": [
+        "python_model",
+        "execution",
+        "program",
+        "free_names",
+        "tracebacks",
+        "capture",
+        "figures",
+        "process_state",
+        "local_modules",
+        "deadline",
+        "loops",
+        "shell",
+    ],
     "faces": ["magics", "arguments", "call_site", "cell_model", "completion", "expressions", "view_values"],
 }
 ORDER = list(STOREYS)
