@@ -30,6 +30,7 @@ __all__ = [
     "NotebookWarning",
     "ParameterError",
     "RestifiedError",
+    "can_cross",
 ]
 
 
@@ -42,8 +43,9 @@ class RestifiedError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception rebuilds from `args`, which for these classes is the finished message.
-        # The cause comes along, since "which exception was it" matters in another process too.
-        return _rebuild, (type(self), self.args, {**self.__dict__, "__cause__": _portable(self.__cause__)})
+        # The cause comes along where it can, since "which exception was it" matters there too.
+        cause = self.__cause__ if can_cross(self.__cause__) else None
+        return _rebuild, (type(self), self.args, {**self.__dict__, "__cause__": cause})
 
 
 class NotebookError(RestifiedError):
@@ -179,12 +181,12 @@ def _rebuild(cls: type[RestifiedError], args: tuple[Any, ...], state: dict[str, 
     return error
 
 
-def _portable(cause: BaseException | None) -> BaseException | None:
-    """The cause where it survives a pickle there and back, else None: ename and evalue name it."""
+def can_cross(value: object) -> bool:
+    """Whether a value survives a pickle there and back, and so can go to another process."""
     import pickle  # here, since only crossing a process needs it
 
     try:
-        pickle.loads(pickle.dumps(cause))  # noqa: S301 - what was dumped just now
-    except Exception:  # noqa: BLE001 - an exception class of the notebook's own may fail in any way
-        return None
-    return cause
+        pickle.loads(pickle.dumps(value))  # noqa: S301 - what was dumped just now
+    except Exception:  # noqa: BLE001 - classes of a notebook's own may fail in any way
+        return False
+    return True

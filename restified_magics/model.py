@@ -144,7 +144,7 @@ class Model(abc.ABC):
         self.cwd = None if cwd is None else pathlib.Path(os.path.abspath(os.path.expanduser(cwd)))
         self.timeout = _seconds(timeout)
         self._accepted: Notebook | None = None
-        self._current()
+        self._name = self._current().name
         if self.cwd is not None and not self.cwd.is_dir():
             raise NotebookError(self.name, f"cwd={os.fspath(self.cwd)!r} is not a folder")
 
@@ -158,7 +158,7 @@ class Model(abc.ABC):
     @property
     def name(self) -> str:
         """The notebook's path as it was given."""
-        return self.notebook.name
+        return self._name
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -302,6 +302,8 @@ class Model(abc.ABC):
 
     def _begin(self, params: Mapping[str, Any] | None) -> Call:
         notebook = self._current()
+        if params is not None and not isinstance(params, Mapping):
+            raise TypeError(f"params must be a mapping from names to values, not {shorten(params)}")
         return Call(notebook, bind(notebook.fields.parameters, params or {}, notebook.name), current_call())
 
     def _limit(self, timeout: float | None) -> float | None:

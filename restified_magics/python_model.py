@@ -210,7 +210,7 @@ class _Running:
             version=call.notebook,
             folder=None if folder is None else str(folder),
             main=main,
-            shell=None if main is None else instance or running_shell(),
+            shell=instance if program.needs_shell and main is not None else None,
             parent=None if parent is None else parent.hold,
         )
         if self._outputs is not None and record is not None:

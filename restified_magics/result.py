@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from restified_magics.errors import RestifiedError
+from restified_magics.errors import RestifiedError, can_cross
 from restified_magics.notebook import Notebook, write_notebook
 from restified_magics.parameters import shorten
 
@@ -26,7 +26,7 @@ class Result:
         outputs: for every cell of the notebook, in order, its outputs as nbformat 4 dicts.
         namespace: the names that the Model's cells assigned. It does not travel with a pickle.
         duration: seconds from the first cell to the last.
-        params: the values that were given, after coercion.
+        params: the values that were given, after coercion; in a pickle those that can be pickled.
         error: the exception that ended the call, or None.
 
     Example:
@@ -71,7 +71,8 @@ class Result:
         return target
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "namespace": {}, "error": None}
+        params = {name: value for name, value in self.params.items() if can_cross(value)}
+        return {**self.__dict__, "namespace": {}, "params": params, "error": None}
 
     def __repr__(self) -> str:
         name = self._source.name if self._source else "a call"

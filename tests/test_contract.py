@@ -386,6 +386,27 @@ def test_cell_error_pickles(make):
     assert again.result.outputs == caught.value.result.outputs
 
 
+def test_cell_error_pickles_whatever_was_given(make):
+    """A value that cannot be pickled is left behind, and does not keep the error from crossing."""
+    with pytest.raises(CellError) as caught:
+        make(parameters("lock = None\nn = 1"), "1 / 0").run({"lock": threading.Lock(), "n": 2})
+    assert pickle.loads(pickle.dumps(caught.value)).result.params == {"n": 2}
+
+
+def test_params_must_be_a_mapping(make):
+    """Anything else is told at once."""
+    with pytest.raises(TypeError, match="params must be a mapping"):
+        make(parameters("x = 1"), returns("x")).execute([1])
+
+
+def test_repr_of_a_model_whose_file_is_gone(make, write):
+    """It still says which Model it is."""
+    path = write(returns("1"))
+    model = make(path)
+    path.unlink()
+    assert str(path) in repr(model)
+
+
 def test_error_in_a_function_of_another_cell_names_both(make):
     """The cell that ran, and the one in which the function raised."""
     with pytest.raises(CellError) as caught:
