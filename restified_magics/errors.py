@@ -16,6 +16,9 @@ All of them can be pickled, so that they cross threads, processes and clusters a
 
 from __future__ import annotations
 
+import linecache
+import os
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +37,27 @@ __all__ = [
 ]
 
 
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
 class NotebookWarning(UserWarning):
     """A cell or a tag of a notebook has no effect in a call."""
 
 
 class RestifiedError(Exception):
     """The base of all errors of this package: ``except RestifiedError`` catches every one."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the caller's lines down to the call, and the message; nothing of ours."""
+        lines = ["-" * 75, f"{type(self).__name__:<42}Traceback (most recent call last)"]
+        for frame, number in traceback.walk_tb(self.__traceback__):
+            filename = frame.f_code.co_filename
+            if filename.startswith(_OURS):
+                break
+            if f"{os.sep}IPython{os.sep}" not in filename and f"{os.sep}ipykernel{os.sep}" not in filename:
+                lines.append(f"{_place(filename)}, line {number}")
+                lines.append(f"----> {number} {linecache.getline(filename, number).strip()}")
+        return [*lines, f"{type(self).__name__}: {self}"]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception rebuilds from `args`, which for these classes is the finished message.
@@ -179,6 +197,15 @@ def _rebuild(cls: type[RestifiedError], args: tuple[Any, ...], state: dict[str, 
     error.__cause__ = state.pop("__cause__")
     error.__dict__.update(state)
     return error
+
+
+def _place(filename: str) -> str:
+    """A file as IPython calls it, which for its cells is their number."""
+    from IPython import get_ipython  # it is imported: this is asked by IPython
+
+    shell = get_ipython()
+    named = shell.compile.format_code_name(filename) if shell is not None else None
+    return " ".join(named) if named else filename
 
 
 def can_cross(value: object) -> bool:

@@ -46,6 +46,8 @@ def free_names(program: Program) -> tuple[str, ...]:
     At top level order counts; a function's body runs later, when all names are there.
     """
     known = set(vars(builtins)) | _GIVEN
+    # a parameter without a value is assigned by no code, and every call gives it
+    known.update(name for step in program.steps for piece in step.pieces for name in piece.names)
     later: set[str] = set()
     found: set[str] = set()
     for code in (code for step in program.steps for code in (step.body, step.last) if code is not None):

@@ -17,7 +17,7 @@ from restified_magics.arguments import Arguments, Options, parse_line
 from restified_magics.call_site import use_of_value
 from restified_magics.cell_model import save_cell_model, tagged_notebook
 from restified_magics.completion import add_completer, remove_completer
-from restified_magics.errors import CellError, ModelTimeout, NotebookError, ParameterError
+from restified_magics.errors import CellError, ModelTimeout
 from restified_magics.model import Model
 from restified_magics.python_model import PythonModel
 from restified_magics.view_values import assigned_values, expression_values
@@ -129,16 +129,12 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         arguments = parse_line(line, magic)
         if arguments.options.help:
             return _help(self.call_notebook)
-        try:
-            names = self._names(local_ns)
-            model = self._model(arguments, magic, names)
-            values = expression_values(self.shell, arguments.values, names)
-            if cell is not None:
-                values = assigned_values(self.shell, f"{magic} {line}", cell, names, values)
-            value = _called(model, values, arguments.options)
-        except (NotebookError, ParameterError) as error:
-            error.__traceback__ = None  # there is nothing of the user's in it but the line of the magic
-            raise
+        names = self._names(local_ns)
+        model = self._model(arguments, magic, names)
+        values = expression_values(self.shell, arguments.values, names)
+        if cell is not None:
+            values = assigned_values(self.shell, f"{magic} {line}", cell, names, values)
+        value = _called(model, values, arguments.options)
         return None if arguments.silent and use_of_value() == "shown" else value
 
     @_magic
@@ -197,14 +193,10 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         if arguments.values:
             given = ", ".join(name for name, _ in arguments.values)
             raise UsageError(f"{magic} only makes the Model, and calls it with no values: leave out {given}")
-        try:
-            if cell is None:
-                model = self._model(arguments, magic, self._names(local_ns))
-            else:
-                model = self._model_of_cell(arguments, cell)
-        except (NotebookError, ParameterError) as error:
-            error.__traceback__ = None
-            raise
+        if cell is None:
+            model = self._model(arguments, magic, self._names(local_ns))
+        else:
+            model = self._model_of_cell(arguments, cell)
         use = use_of_value()
         if arguments.silent:
             return None if use == "shown" else model

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMOKE = """
 import pathlib, sys
 import restified_magics
-from restified_magics import CellError, PythonModel
+from restified_magics import ParameterError, PythonModel
 
 assert "site-packages" in restified_magics.__file__, restified_magics.__file__
 assert restified_magics.__version__ == sys.argv[2]
@@ -30,8 +30,10 @@ assert model(n=20) == 6765
 assert model.run({"n": 10}).value == 55
 try:
     model(n="x")
-except CellError as error:
-    assert error.cell
+except ParameterError as error:
+    assert list(error.problems) == ["n"]
+else:
+    raise AssertionError("a wrong value was taken")
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 shell.run_cell("%load_ext restified_magics").raise_error()

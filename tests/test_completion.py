@@ -68,6 +68,14 @@ def test_names_of_models(tab, ip, run):
     assert tab("%call_notebook round r") == ["%call_notebook round radius="]
 
 
+def test_a_model_whose_file_changed(tab, run, write):
+    """The newest parameters are offered, and what is wrong with the new version is not told by Tab."""
+    write(parameters("before = 1"), returns("1"))
+    run("model = %restify model.ipynb;")
+    write(parameters("after = 1"), cell("1", "retrun"))
+    assert tab("%call_notebook model ") == ["%call_notebook model after="]
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
@@ -151,6 +159,7 @@ def test_inside_a_value_it_is_python(tab, run, line):
         "%call_notebook area.ipynb width=f(h",
         "%call_notebook width=3 h",
         "%call_notebook --tiemout 5 area.ipynb h",
+        "%call_notebook area.ipynb --run --run h",
         "%call_notebook nothing.ipynb h",
         "%call_notebook 'area.ipynb' --timeout h",
         "%%call_notebook area.ipynb\nwidth = [\nh",

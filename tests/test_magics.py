@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import keyword
 import linecache
 import os
 import traceback
@@ -12,10 +13,13 @@ import traceback
 import nbformat
 import pytest
 from conftest import cell, node, parameters, returns
+from hypothesis import given
+from hypothesis import strategies as st
 from IPython.core.error import UsageError
 from IPython.utils.capture import capture_output
 
 from restified_magics import CellError, ModelTimeout, NotebookError, ParameterError, PythonModel, Result
+from restified_magics.expressions import split_values
 from restified_magics.model import Model
 
 
@@ -90,6 +94,21 @@ def test_values_are_python(magics, echo, line, values):
     """Values are Python expressions of the View, separated by blanks or commas; IPython expands nothing."""
     magics("n = 5\nrun = 8")
     assert magics(f"%call_notebook echo.ipynb {line}") == values
+
+
+_names = st.from_regex(r"[a-zé_]\w{0,3}", fullmatch=True).filter(lambda name: not keyword.iskeyword(name))
+_simple = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+_literals = st.recursive(
+    _simple, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4
+)
+
+
+@given(st.dictionaries(_names, _literals), st.sampled_from([" ", ", ", ","]), st.sampled_from(["=", " = "]))
+def test_any_literals_are_told_apart(values, between, equals):
+    """Whatever a literal has in it, names and values are told apart."""
+    written = [(name, repr(value)) for name, value in values.items()]
+    line = between.join(f"{name}{equals}{text}" for name, text in written)
+    assert split_values(f"{line}; # {line}", 0) == (tuple(written), True)
 
 
 def test_a_default_in_a_lambda_is_not_an_argument(magics, echo):
@@ -206,6 +225,10 @@ def test_the_name_of_a_model(magics, write):
     assert magics("%call_notebook twice") == "the file"
     with pytest.raises(NotebookError):
         magics("%call_notebook thrice")
+    magics("%%restify thrice\nn = 1\nn * 3")
+    assert magics("%call_notebook thrice") == 3
+    with pytest.raises(NotebookError):  # in quotes it is a path
+        magics("%call_notebook 'thrice'")
 
 
 def test_names_of_functions_reach_a_nested_model(magics, write):
@@ -479,6 +502,13 @@ def test_restify_shows_the_model_once(ip, magics, write):
     assert shown(ip, "%restify model.ipynb\nNone").count("model(n=1)") == 1
     assert shown(ip, "%restify model.ipynb;") == shown(ip, "model = %restify model.ipynb;") == ""
     assert isinstance(ip.user_ns["model"], PythonModel)
+
+
+def test_restify_in_a_model_shows_once_too(magics, area, write):
+    """As the last line of a Model's cell the value is that cell's output, and nothing else is."""
+    write("%restify area.ipynb")
+    outputs = PythonModel("model.ipynb").run().outputs[0]
+    assert [each["output_type"] for each in outputs] == ["execute_result"]
 
 
 def test_a_model_is_shown_as_text_and_html(ip, magics, area):

@@ -82,6 +82,7 @@ def test_free_names_are_found_without_running_anything():
     """What the cells use and nothing in them defines; order counts at top level, not in functions."""
     found = model(
         "import math\nfrom os import path",
+        parameters("required: int\nmath.floor(required)"),
         "def f(a):\n    b = a + later + free_in_function\n    return [c for c in b]",
         "early",
         "early = later = 1\nfor i in range(3): print(i, display, get_ipython)",
@@ -660,6 +661,18 @@ def test_ipython_shows_a_short_traceback(ip, run, write, capsys):
     assert f"{path}, cell 1, line 2, in f" in shown
     assert "ZeroDivisionError: division by zero" in shown
     assert "python_model.py" not in shown
+
+
+def test_ipython_shows_other_errors_by_the_callers_line(ip, run, write, capsys):
+    """The call that was wrong and the message, without a frame of this package or a chain of causes."""
+    ip.user_ns["made"] = PythonModel(write("while True: pass", returns("1")))
+    for source in ("made(x=1)", "made.execute(timeout=0.05)", "type(made)('none.ipynb')"):
+        ip.run_cell(source, store_history=True)
+        shown = capsys.readouterr().out
+        assert f"----> 1 {source}" in shown
+        assert "restified_magics/" not in shown
+        assert "FileNotFoundError" not in shown
+        assert len(shown.splitlines()) < 8
 
 
 def test_debug_lands_in_the_models_frame(ip, write):
