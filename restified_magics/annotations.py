@@ -10,75 +10,34 @@ from __future__ import annotations
 import ast
 import enum
 import importlib
-import math
 import operator
-import pathlib
-import types
 import typing
-from dataclasses import dataclass, field
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from restified_magics.parameters import NotebookEnumType, notebook_enum
+from restified_magics.enums import NotebookEnumType, notebook_enum
 from restified_magics.source import parse
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from restified_magics.arithmetic import UNARY, worked_out
+from restified_magics.facts import Annotated, Described, Literal, Union, with_metadata
+from restified_magics.known_names import (
+    BUILTINS,
+    CONSTANTS,
+    MODULES,
+    UNCHECKED,
+    VALUES,
+    WELL_KNOWN,
+    UnreadableError,
+    canonical,
+    fetched,
+)
 
-__all__ = ["AnnotationReader", "Facts", "UnreadableError", "facts", "kinds", "without_bounds"]
+__all__ = ["AnnotationReader"]
 
-# At run time these take a computed tuple of arguments, for which type checkers have no notation.
-_Annotated: Any = typing.Annotated
-_Literal: Any = typing.Literal
-_Union: Any = typing.Union
 _subscript: Callable[[Any, Any], Any] = operator.getitem
 
 
-class UnreadableError(Exception):
-    """Why a piece of source has no type or value that can be told without running the notebook."""
-
-
-@dataclass(frozen=True, eq=False)  # compared by identity: the metadata of a type must be hashable
-class Described:
-    """What ``pydantic.Field`` or a text in ``Annotated`` says to people; pydantic itself skips it."""
-
-    title: str = ""
-    description: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-_SIMPLE = (int, float, complex, bool, str, list, tuple, set, frozenset, dict)
-_BUILTINS = {t.__name__: t for t in (*_SIMPLE, bytes, bytearray, object, type, range, slice, memoryview)}
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_MODULES = _words(
-    "annotated_types array collections collections.abc datetime decimal enum fractions ipaddress numbers os "
-    "pathlib pydantic re time types typing typing_extensions uuid zoneinfo"
-)
-# Known also where the notebook imports them nowhere: reading is no reason to be strict about it.
-_KNOWN = {
-    "datetime": _words("date datetime time timedelta timezone tzinfo"),
-    "decimal": _words("Decimal"),
-    "fractions": _words("Fraction"),
-    "pathlib": _words("Path PurePath"),
-    "uuid": _words("UUID"),
-    "enum": _words("Enum IntEnum StrEnum Flag IntFlag"),
-    "annotated_types": _words("Ge Gt Le Lt Interval MultipleOf MinLen MaxLen Len Unit"),
-    "pydantic": _words(
-        "Field conint confloat constr condecimal conlist PositiveInt NegativeInt NonNegativeInt "
-        "NonPositiveInt PositiveFloat NegativeFloat NonNegativeFloat NonPositiveFloat"
-    ),
-}
-_WELL_KNOWN = {name: f"{module}.{name}" for module, names in _KNOWN.items() for name in names}
-# Validating a value would use it up, or would say nothing about it.
-_UNCHECKED = _words(
-    "Iterable Iterator Generator AsyncIterable AsyncIterator AsyncGenerator Awaitable Coroutine "
-    "IO TextIO BinaryIO Self Never NoReturn LiteralString TypeAlias TypeGuard ParamSpec Concatenate "
-    "Unpack Generic Protocol TypeVar NamedTuple TypedDict Required NotRequired ReadOnly"
-)
 _SIGNED = {"Positive": "Gt", "Negative": "Lt", "NonNegative": "Ge", "NonPositive": "Le"}
 _CONSTRAINED = {
     "int": int,
@@ -93,19 +52,6 @@ _LIMITS = {"ge": "Ge", "gt": "Gt", "le": "Le", "lt": "Lt", "multiple_of": "Multi
 _LIMITS |= {"min_length": "MinLen", "max_length": "MaxLen"}
 _PYDANTIC_ONLY = frozenset({"pattern", "strict", "allow_inf_nan", "max_digits", "decimal_places"})
 _ENUMS = {"enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag"}
-# Constructors of plain values, safe for any literal arguments.
-_VALUES = {
-    *(f"builtins.{t.__name__}" for t in _SIMPLE),
-    *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta")),
-    *(f"pathlib.{name}" for name in ("Path", "PurePath", "PurePosixPath", "PureWindowsPath")),
-    *("decimal.Decimal", "uuid.UUID", "collections.OrderedDict"),
-}
-_CONSTANTS = {
-    f"{module}.{name}": getattr(math, name)
-    for module in ("math", "numpy")
-    for name in ("pi", "e", "inf", "nan")
-}
-_CONSTANTS["math.tau"] = math.tau
 
 
 class AnnotationReader:
@@ -173,11 +119,11 @@ class AnnotationReader:
                 meant = f"{meant}.{attribute}"
             else:
                 raise unknown
-        return _canonical(meant) if isinstance(meant, str) else meant
+        return canonical(meant) if isinstance(meant, str) else meant
 
     def _name(self, name: str, *, is_module: bool) -> Any:
         """What a name on its own means, or None."""
-        if name in _BUILTINS and not is_module:
+        if name in BUILTINS and not is_module:
             return f"builtins.{name}"
         if name not in self._names:
             if name in self._reading:
@@ -191,9 +137,9 @@ class AnnotationReader:
                 self._reading.discard(name)
         meant = self._names[name]
         if meant is None:
-            if is_module and name in _MODULES:
+            if is_module and name in MODULES:
                 return name
-            meant = f"typing.{name}" if name in typing.__all__ else _WELL_KNOWN.get(name)
+            meant = f"typing.{name}" if name in typing.__all__ else WELL_KNOWN.get(name)
         if isinstance(meant, UnreadableError):
             raise meant
         return meant
@@ -238,7 +184,7 @@ class AnnotationReader:
         if isinstance(node, ast.Name | ast.Attribute):
             return self._named(node)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            return _Union[self._type(node.left), self._type(node.right)]
+            return Union[self._type(node.left), self._type(node.right)]
         if isinstance(node, ast.Subscript):
             return self._generic(node)
         if isinstance(node, ast.Call):
@@ -257,19 +203,19 @@ class AnnotationReader:
         if module == "pydantic":
             for sign, limit in _SIGNED.items():
                 if name in (f"{sign}Int", f"{sign}Float"):
-                    return _Annotated[int if name.endswith("Int") else float, _limit(limit, 0)]
-        if name in _UNCHECKED:
+                    return Annotated[int if name.endswith("Int") else float, _limit(limit, 0)]
+        if name in UNCHECKED:
             raise UnreadableError(
                 f"`{_shown(node)}` says nothing that can be checked without using the value up"
             )
         origin = module.partition(".")[0]
-        if origin != "builtins" and origin not in _MODULES:
+        if origin != "builtins" and origin not in MODULES:
             raise UnreadableError(
                 f"`{_shown(node)}` comes from {origin or 'a file'}, which reading does not import"
             )
         if name in ("Final", "ClassVar"):
             return Any
-        found = _BUILTINS.get(name) if module == "builtins" else _fetched(meant)
+        found = BUILTINS.get(name) if module == "builtins" else fetched(meant)
         if found is None or not (
             isinstance(found, type) or type(found).__module__ in ("typing", "typing_extensions")
         ):
@@ -282,16 +228,16 @@ class AnnotationReader:
         base = self._lookup(node.value)
         arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if base == "typing.Literal":
-            return _Literal[tuple(self.literal(argument) for argument in arguments)]
+            return Literal[tuple(self.literal(argument) for argument in arguments)]
         if base == "typing.Optional":
-            return _Union[self._type(node.slice), None]
+            return Union[self._type(node.slice), None]
         if base == "typing.Union":
-            return _Union[tuple(map(self._type, arguments))]
+            return Union[tuple(map(self._type, arguments))]
         if base in ("typing.Final", "typing.ClassVar"):
             return self._type(node.slice)
         if base == "typing.Annotated":
             metadata = [item for argument in arguments[1:] for item in self._metadata(argument)]
-            return _annotated(self._type(arguments[0]), metadata)
+            return with_metadata(self._type(arguments[0]), metadata)
         read = tuple(map(self._argument, arguments))
         return _subscript(self._named(node.value), read if isinstance(node.slice, ast.Tuple) else read[0])
 
@@ -314,7 +260,7 @@ class AnnotationReader:
                 return [Described(description=str(self.literal(node.args[0])))]
             if isinstance(path, str) and path.startswith("annotated_types.") and path.count(".") == 1:
                 positional = [self.literal(argument) for argument in node.args]
-                return [_fetched(path)(*positional, **self._keywords(node))]
+                return [fetched(path)(*positional, **self._keywords(node))]
         except (UnreadableError, TypeError, IndexError):
             pass
         self.notes.append(f"`{_shown(node)}` in Annotated is not read, and so not enforced")
@@ -330,10 +276,10 @@ class AnnotationReader:
         if base is None:
             raise UnreadableError(f"`{_shown(call)}` is not read without running the notebook")
         if base == "Decimal":
-            base = _fetched("decimal.Decimal")
+            base = fetched("decimal.Decimal")
         if kind in ("list", "set") and call.args:
             base = _subscript(base, self._type(call.args[0]))
-        return _annotated(base, self._constraints(call))
+        return with_metadata(base, self._constraints(call))
 
     def _constraints(self, call: ast.Call) -> list[Any]:
         """The arguments of ``pydantic.Field`` or ``conint`` and its like, as metadata of Annotated."""
@@ -343,7 +289,7 @@ class AnnotationReader:
         ]
         only = {key: given.pop(key) for key in _PYDANTIC_ONLY & given.keys()}
         if only:
-            found.append(_fetched("pydantic.Field")(**only))
+            found.append(fetched("pydantic.Field")(**only))
         told = Described(
             str(given.pop("title", None) or ""), str(given.pop("description", None) or ""), given
         )
@@ -367,7 +313,7 @@ class AnnotationReader:
                     )
                 case ast.Assign(targets=[ast.Name(id=name)], value=value) if not name.startswith("_"):
                     members[name] = self._member(value, members)
-        kinds = tuple(_fetched(base) for base in bases if isinstance(base, str))
+        kinds = tuple(fetched(base) for base in bases if isinstance(base, str))
         return self._made(node.name, kinds, members)
 
     def _enum_call(self, name: str, path: str, call: ast.Call) -> Any:
@@ -380,7 +326,7 @@ class AnnotationReader:
             names = dict(names)
         if not isinstance(names, dict):
             raise UnreadableError(f"`{name}` is made by a call that reading does not make")
-        return self._made(name, (_fetched(path),), names)
+        return self._made(name, (fetched(path),), names)
 
     def _member(self, node: ast.expr, members: Mapping[str, Any]) -> Any:
         if isinstance(node, ast.Name) and node.id in members:
@@ -410,9 +356,9 @@ class AnnotationReader:
             case ast.Dict(keys=keys, values=values) if None not in keys:
                 return {self._value(k): self._value(v) for k, v in zip(keys, values, strict=True) if k}
             case ast.UnaryOp(op=op, operand=operand):
-                return _UNARY[type(op)](self._value(operand))
+                return UNARY[type(op)](self._value(operand))
             case ast.BinOp(left=left, op=op, right=right):
-                return _worked_out(op, self._value(left), self._value(right))
+                return worked_out(op, self._value(left), self._value(right))
             case ast.JoinedStr(values=parts) if all(isinstance(part, ast.Constant) for part in parts):
                 return "".join(str(self._value(part)) for part in parts)
             case ast.Call():
@@ -426,10 +372,10 @@ class AnnotationReader:
             path = self._lookup(node.func)
         except UnreadableError:
             path = None
-        if path not in _VALUES or any(isinstance(argument, ast.Starred) for argument in node.args):
+        if path not in VALUES or any(isinstance(argument, ast.Starred) for argument in node.args):
             raise UnreadableError(f"it calls `{_shown(node.func)}`")
         positional = [self._value(argument) for argument in node.args]
-        make = _BUILTINS[path[9:]] if path.startswith("builtins.") else _fetched(path)
+        make = BUILTINS[path[9:]] if path.startswith("builtins.") else fetched(path)
         return make(*positional, **self._keywords(node))
 
     def _constant(self, node: ast.expr) -> Any:
@@ -439,156 +385,9 @@ class AnnotationReader:
             meant = None
         if isinstance(type(meant), NotebookEnumType):
             return meant
-        if isinstance(meant, str) and meant in _CONSTANTS:
-            return _CONSTANTS[meant]
+        if isinstance(meant, str) and meant in CONSTANTS:
+            return CONSTANTS[meant]
         raise UnreadableError(f"it uses the name `{_shown(node)}`")
-
-
-# --- what a type says about its values -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a type tells a form: bounds (both included), step, choices and the words of its author."""
-
-    minimum: Any = None
-    maximum: Any = None
-    step: Any = None
-    choices: tuple[Any, ...] | None = None
-    unit: str = ""
-    label: str = ""
-    help: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-_BOUNDS = (("gt", "minimum", 1), ("ge", "minimum", 0), ("lt", "maximum", -1), ("le", "maximum", 0))
-
-
-def facts(annotation: Any) -> Facts:
-    """Extract bounds, choices and words from a type, also from inside ``Optional``.
-
-    Example:
-        >>> from typing import Annotated
-        >>> from annotated_types import Gt, Le
-        >>> found = facts(Annotated[int, Gt(0), Le(90)] | None)
-        >>> found.minimum, found.maximum
-        (1, 90)
-    """
-    base, metadata = _unwrapped(annotation)
-    found: dict[str, Any] = {}
-    for item in metadata:
-        if isinstance(item, Described):
-            told = {"label": item.title, "help": item.description, "options": item.options}
-            found |= {key: words for key, words in told.items() if words}
-            continue
-        for key, name, one in _BOUNDS:
-            if (bound := getattr(item, key, None)) is not None:
-                # An excluded bound has a neighbour among whole numbers only; else the type refuses it.
-                found[name] = bound + one if base is int and isinstance(bound, int) else bound
-        for key, name in (("multiple_of", "step"), ("unit", "unit")):
-            if (value := getattr(item, key, None)) is not None:
-                found[name] = value
-    if get_origin(base) is _Literal:
-        found["choices"] = get_args(base)
-    elif isinstance(base, NotebookEnumType) and not issubclass(base, enum.Flag):
-        found["choices"] = tuple(typing.cast("Any", base))
-    return Facts(**found)
-
-
-def without_bounds(annotation: Any) -> Any:
-    """The same type without its bounds, where others that rank higher replace them."""
-    if metadata := getattr(annotation, "__metadata__", None):
-        kept = [
-            item
-            for item in metadata
-            if all(getattr(item, key, None) is None for key in ("ge", "gt", "le", "lt"))
-        ]
-        return _annotated(without_bounds(annotation.__origin__), kept)
-    if _is_union(annotation):
-        return _Union[tuple(map(without_bounds, get_args(annotation)))]
-    return annotation
-
-
-def kinds(annotation: Any) -> set[Any]:
-    """The plain classes of a type: ``{int, float}`` for ``Annotated[int, Ge(1)] | float | None``."""
-    base, _ = _unwrapped(annotation)
-    if _is_union(base):
-        return set().union(*(kinds(part) for part in get_args(base) if part is not type(None)))
-    if get_origin(base) is _Literal:
-        return {type(choice) for choice in get_args(base)}
-    return {get_origin(base) or base}
-
-
-def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
-    metadata: list[Any] = []
-    while True:
-        parts = [part for part in get_args(annotation) if part is not type(None)]
-        if found := getattr(annotation, "__metadata__", None):
-            metadata.extend(found)
-            annotation = annotation.__origin__
-        elif _is_union(annotation) and len(parts) == 1:
-            annotation = parts[0]
-        else:
-            return annotation, metadata
-
-
-def _is_union(annotation: Any) -> bool:
-    return get_origin(annotation) in (_Union, types.UnionType)
-
-
-# --- arithmetic and syntax -------------------------------------------------------------------------
-
-_UNARY: dict[type, Callable[[Any], Any]] = {
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-    ast.Invert: operator.invert,
-    ast.Not: operator.not_,
-}
-_BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.LShift: operator.lshift,
-    ast.RShift: operator.rshift,
-    ast.BitOr: operator.or_,
-    ast.BitAnd: operator.and_,
-    ast.BitXor: operator.xor,
-}
-_MOST_BITS = 10_000
-_MOST_ITEMS = 10_000
-
-
-def _worked_out(op: ast.operator, left: Any, right: Any) -> Any:
-    """The value of an operation on literals, where it is sure to be small and quick: ``60 * 60``."""
-    work = _BINARY.get(type(op))
-    if work is None:
-        raise UnreadableError("it is not a literal")
-    kind = type(op)
-    if isinstance(left, int) and isinstance(right, int):
-        bits = {
-            ast.Pow: left.bit_length() * right,
-            ast.LShift: right,
-            ast.Mult: left.bit_length() + right.bit_length(),
-        }
-        if bits.get(kind, 0) > _MOST_BITS:
-            raise UnreadableError("it is too large to work out while reading")
-        return work(left, right)
-    numbers = int | float | complex
-    if isinstance(left, numbers) and isinstance(right, numbers):
-        return work(left, right)
-    if kind is ast.Add and type(left) is type(right) and isinstance(left, str | bytes | list | tuple):
-        return left + right
-    if kind is ast.Mult and isinstance(left, str | list | tuple) and isinstance(right, int):
-        nested = any(isinstance(item, list | tuple | set | dict) for item in left)
-        if len(left) * right <= _MOST_ITEMS and not nested:
-            return left * right
-    if kind is ast.Div and isinstance(left, pathlib.PurePath) and isinstance(right, str):
-        return left / right
-    raise UnreadableError("it is not a literal")
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -607,7 +406,7 @@ def _imported(statement: ast.ImportFrom, name: str) -> str | None:
     for alias in statement.names:
         if (alias.asname or alias.name) == name:
             return f"{module}.{alias.name}"
-        if alias.name == "*" and module in _MODULES:
+        if alias.name == "*" and module in MODULES:
             loaded = importlib.import_module(module)
             if name in getattr(loaded, "__all__", vars(loaded)) and not name.startswith("_"):
                 return f"{module}.{name}"
@@ -627,23 +426,6 @@ def _aliased(statement: ast.stmt, name: str) -> ast.expr | None:
     return None
 
 
-def _canonical(path: str) -> str:
-    module, _, name = path.rpartition(".")
-    if module == "typing_extensions" and name in typing.__all__:
-        return f"typing.{name}"
-    return f"pydantic.{name}" if module in ("pydantic.fields", "pydantic.types") else path
-
-
-def _fetched(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    if module not in _MODULES and module != "builtins":
-        raise UnreadableError(f"`{path}` is known only when the notebook runs")
-    try:
-        return getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        raise UnreadableError(f"`{module}` cannot be imported here") from None
-
-
 def _assure(annotation: Any) -> None:
     """Some types of pydantic need other packages, which is known only when a validator is made."""
     from pydantic import TypeAdapter  # here, since the type comes from there, and so it is imported
@@ -658,16 +440,6 @@ def _limit(name: str, value: Any) -> Any:
     import annotated_types  # here, since most notebooks have no need of it
 
     return getattr(annotated_types, name)(value)
-
-
-def _annotated(base: Any, metadata: Sequence[Any]) -> Any:
-    if not metadata:
-        return base
-    if _is_union(base) and type(None) in get_args(base):
-        # Bounds concern the value that is there: None is beyond comparison.
-        inner = _Union[tuple(part for part in get_args(base) if part is not type(None))]
-        return _Union[_annotated(inner, metadata), None]
-    return _Annotated[(base, *metadata)]
 
 
 def _parsed(text: str) -> ast.expr:

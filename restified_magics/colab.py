@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from restified_magics.parameters import IsoDate
+from restified_magics.enums import IsoDate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,10 @@ from typing import Any
 
 from restified_magics.capture import Recorder
 from restified_magics.deadline import Expired, guard, interruptible
+from restified_magics.enums import revive
 from restified_magics.errors import ModelRecursionError
 from restified_magics.figures import claim_figures, flush_figures
 from restified_magics.model import Call, current_call
-from restified_magics.parameters import revive
 from restified_magics.program import Program, Step
 from restified_magics.shell import display, failures_raised, running_shell, shell
 from restified_magics.tracebacks import cell_error, from_first_cell

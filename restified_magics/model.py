@@ -14,9 +14,10 @@ from typing import Any, Literal
 from restified_magics import summary
 from restified_magics.errors import ModelRecursionError, NotebookError
 from restified_magics.notebook import Notebook
-from restified_magics.parameters import Parameter, bind, shorten
+from restified_magics.parameters import Parameter, bind
 from restified_magics.result import Result
 from restified_magics.sources import open_source
+from restified_magics.telling import shorten
 
 __all__ = ["Call", "Model", "Record", "current_call", "reset_current_call", "set_current_call"]
 

@@ -14,8 +14,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from restified_magics.assignments import ParameterCell
 from restified_magics.errors import NotebookError
-from restified_magics.grammar import ParameterCell, ParameterSet, read_parameters
+from restified_magics.grammar import ParameterSet, read_parameters
 from restified_magics.source import has_value, parse, python_source
 
 __all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook", "write_notebook"]

@@ -8,31 +8,21 @@ taken as it is, coerced to a type that the author declared, or refused with the 
 from __future__ import annotations
 
 import copy
-import copyreg
-import operator
-import reprlib
-import types
 import unicodedata
 from dataclasses import dataclass, field, fields
-from enum import Enum, EnumType, Flag
+from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final
 
 from restified_magics.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+from restified_magics.enums import mentions_enum, own_member
+from restified_magics.plain_types import PLAIN_TYPES, alternatives, quick_check
+from restified_magics.telling import explain, is_same, made_like, shorten
 
-__all__ = [
-    "MISSING",
-    "IsoDate",
-    "NotebookEnumType",
-    "Parameter",
-    "bind",
-    "notebook_enum",
-    "revive",
-    "shorten",
-]
+__all__ = ["MISSING", "Parameter", "bind"]
 
 
 class _Missing(Enum):
@@ -45,8 +35,6 @@ class _Missing(Enum):
 MISSING: Final = _Missing.REQUIRED
 """The default of a parameter that has none. It is one object also after a pickle there and back."""
 
-# Plain types whose own instances pydantic would hand back as they are, so that it need not be asked.
-_PLAIN = frozenset({int, float, str, bool, bytes, complex, list, tuple, dict, set, frozenset})
 _CONTAINERS = (list, dict, set, tuple, bytearray)
 
 
@@ -141,7 +129,7 @@ class Parameter:
     @cached_property
     def has_enum(self) -> bool:
         """Values may hold members of an Enum of the notebook's own: :func:`revive` them before use."""
-        return _mentions_enum(self.type)
+        return mentions_enum(self.type)
 
     def coerce(self, value: Any) -> Any:
         """Turn a Python object into what the Model gets.
@@ -166,7 +154,7 @@ class Parameter:
         if not (enforced or limited or self.choices or self.has_enum):
             return None
         own, full = self.type, self._check_fully
-        if enforced and not limited and not self.choices and own in _PLAIN:
+        if enforced and not limited and not self.choices and own in PLAIN_TYPES:
             return lambda value: value if type(value) is own else full(value)
         return full
 
@@ -176,7 +164,7 @@ class Parameter:
         if self.declared:
             value = self._validated(value)
         elif self.has_enum:
-            value = _own_member(self.type, value)
+            value = own_member(self.type, value)
         if value is not None or not (self.declared or self.default is None):
             self.check_limits(value)
         return value
@@ -198,7 +186,7 @@ class Parameter:
 
     @cached_property
     def _sure(self) -> list[Callable[[Any], bool]]:
-        return [sure for part in _alternatives(self.type) if (sure := _surely(part)) is not None]
+        return [sure for part in alternatives(self.type) if (sure := quick_check(part)) is not None]
 
     @cached_property
     def _validator(self) -> Callable[[Any], Any] | None:
@@ -220,7 +208,7 @@ class Parameter:
             validate = self._validator
             return value if validate is None else validate(value)
         except Exception as error:  # noqa: BLE001  (also what a strange object's own methods raise)
-            raise ValueError(_explain(error, value)) from None
+            raise ValueError(explain(error, value)) from None
 
     @property
     def _kind_of_bounds(self) -> str:
@@ -229,7 +217,7 @@ class Parameter:
 
     def _check_bounds(self, value: Any) -> None:
         try:
-            number = _like(value, self.maximum if self.minimum is None else self.minimum)
+            number = made_like(value, self.maximum if self.minimum is None else self.minimum)
             below = self.minimum is not None and bool(number < self.minimum)
             above = self.maximum is not None and bool(number > self.maximum)
             nan = bool(number != number)  # noqa: PLR0124  (what is unequal to itself has no order)
@@ -242,7 +230,7 @@ class Parameter:
 
     def _check_choice(self, value: Any) -> None:
         choices = self.choices or ()
-        if not any(_same(value, choice) for choice in choices):
+        if not any(is_same(value, choice) for choice in choices):
             told = ", ".join(map(shorten, choices[:12])) + (", …" if len(choices) > 12 else "")
             raise ValueError(f"must be one of {told}, not {shorten(value)}")
 
@@ -304,286 +292,3 @@ def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
     close = difflib.get_close_matches(name, parameters, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"is not a parameter.{hint} Known: {', '.join(parameters)}"
-
-
-# --- Enum classes of the notebook -------------------------------------------------------------------
-
-
-class NotebookEnumType(EnumType):
-    """The class of Enum classes that stand for those of a notebook, made without running it."""
-
-
-def notebook_enum(name: str, bases: tuple[type, ...], members: Mapping[str, Any]) -> NotebookEnumType:
-    """Make an Enum class that stands for the one that a notebook defines by the same name.
-
-    A value of the class is found by a member's value, by its name, and by a member of an Enum class
-    of the same name, since the View may have its own copy of it. Its members can be pickled.
-
-    Args:
-        name: the name that the notebook binds the class to.
-        bases: for instance ``(Enum,)`` or ``(str, Enum)``.
-        members: values by name, in order; ``enum.auto()`` is a value too.
-
-    Example:
-        >>> from enum import Enum
-        >>> Color = notebook_enum("Color", (Enum,), {"RED": 1, "BLUE": 2})
-        >>> Color(1), Color("RED")
-        (<Color.RED: 1>, <Color.RED: 1>)
-    """
-
-    def missing(cls: Any, value: Any) -> Any:
-        key = value
-        if isinstance(value, Enum) and type(value).__name__ == cls.__name__:
-            key, value = value.name, value.value
-        if isinstance(key, str) and key in cls.__members__:
-            return cls.__members__[key]
-        # Flag's own way makes combinations such as READ | WRITE of their number
-        return cast("Any", Flag)._missing_.__func__(cls, value) if issubclass(cls, Flag) else None
-
-    def fill(body: dict[str, Any]) -> None:
-        body["__module__"] = "__main__"
-        body["_missing_"] = classmethod(missing)
-        body.update(members)
-
-    return cast("NotebookEnumType", types.new_class(name, bases, {"metaclass": NotebookEnumType}, fill))
-
-
-def _reduce_enum(cls: NotebookEnumType) -> tuple[Any, ...]:
-    values = {name: member.value for name, member in cast("Any", cls).__members__.items()}
-    return notebook_enum, (cls.__name__, cls.__bases__, values)
-
-
-# The class is in no module, so that pickle's own way, by import, would fail in another process.
-copyreg.pickle(NotebookEnumType, _reduce_enum)
-
-
-def revive(value: Any, namespace: Mapping[str, Any]) -> Any:
-    """Swap members of a notebook's Enum for those of the class that the running Model has defined.
-
-    Looks into lists, tuples, sets and dicts; hands back the same object where there is nothing to
-    swap. Where the Model has not defined the class (yet), the member stays as it is.
-
-    Example:
-        >>> from enum import Enum
-        >>> class Color(Enum):
-        ...     RED = 1
-        >>> read = notebook_enum("Color", (Enum,), {"RED": 1})
-        >>> revive([read.RED], {"Color": Color}) == [Color.RED]
-        True
-    """
-    cls = type(value)
-    if isinstance(cls, NotebookEnumType):
-        own = namespace.get(cls.__name__)
-        return _own_member(own, value) if isinstance(own, EnumType) else value
-    if cls is dict:
-        pairs = [(revive(key, namespace), revive(item, namespace)) for key, item in value.items()]
-        changed = any(a is not c or b is not d for (a, b), (c, d) in zip(pairs, value.items(), strict=True))
-        return dict(pairs) if changed else value
-    if cls in (list, tuple, set, frozenset):
-        items = [revive(item, namespace) for item in value]
-        return cls(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
-    return value
-
-
-def _own_member(cls: Any, value: Any) -> Any:
-    """The member of `cls` that `value` is or names, else the value itself."""
-    try:
-        if isinstance(value, Enum) and type(value).__name__ == cls.__name__:
-            member = cls.__members__.get(value.name)
-            return cls(value.value) if member is None else member
-        return cls(value)
-    except Exception:  # noqa: BLE001  (not an Enum class, or no such member)
-        return value
-
-
-def _mentions_enum(annotation: Any) -> bool:
-    return isinstance(annotation, NotebookEnumType) or any(map(_mentions_enum, get_args(annotation)))
-
-
-class IsoDate:
-    """Marks ``Annotated[str, IsoDate()]``: a date as text, as Colab's date field writes it.
-
-    Example:
-        >>> from datetime import date
-        >>> from typing import Annotated
-        >>> since = Parameter("since", type=Annotated[str, IsoDate()], declared=True)
-        >>> since.coerce(date(2026, 1, 31)), since.coerce("2026-01-31")
-        ('2026-01-31', '2026-01-31')
-    """
-
-    def __repr__(self) -> str:
-        return "IsoDate()"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, IsoDate)
-
-    def __hash__(self) -> int:
-        return hash(IsoDate)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        from pydantic_core import core_schema  # pydantic calls this, so it is there
-
-        date = core_schema.date_schema()
-        return core_schema.no_info_after_validator_function(lambda day: day.isoformat(), date)
-
-
-# --- types that need no pydantic -------------------------------------------------------------------
-
-_COMPARISONS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
-# Metadata of Annotated that is told by these comparisons, or that enforces nothing.
-_SIMPLE = frozenset(
-    [("annotated_types", name) for name in ("Ge", "Gt", "Le", "Lt", "Interval", "Unit")]
-    + [("restified_magics.annotations", "Described")]
-)
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-
-
-def _surely(annotation: Any) -> Callable[[Any], bool] | None:
-    """A test that is true only of values that pydantic would hand back as they are, or None.
-
-    It spares most calls the import of pydantic, which takes longer than the rest of a first call.
-    """
-    if annotation is type(None):
-        return lambda value: value is None
-    if get_origin(annotation) is Literal:
-        choices = get_args(annotation)
-        return lambda value: any(type(value) is type(choice) and value == choice for choice in choices)
-    metadata = getattr(annotation, "__metadata__", ())
-    base = annotation.__origin__ if metadata else annotation
-    if not (base in _PLAIN or isinstance(base, NotebookEnumType)):
-        return None
-    if any((type(item).__module__, type(item).__name__) not in _SIMPLE for item in metadata):
-        return None
-    limits = [
-        (compare, bound)
-        for item in metadata
-        for key, compare in _COMPARISONS.items()
-        if (bound := getattr(item, key, None)) is not None
-    ]
-    return lambda value: type(value) is base and all(compare(value, bound) for compare, bound in limits)
-
-
-# --- comparing and telling -------------------------------------------------------------------------
-
-
-def _like(value: Any, bound: Any) -> Any:
-    """The value as it compares with the bound: a date may come as text or as a datetime."""
-    from datetime import date, datetime  # here: most Models have no date among their bounds
-
-    if isinstance(bound, date):
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        if isinstance(value, datetime) and not isinstance(bound, datetime):
-            value = value.date()
-    return value
-
-
-def _same(value: Any, choice: Any) -> bool:
-    try:
-        # True == 1, but nobody who offers 1 and 2 means True
-        both_bool = isinstance(value, bool) == isinstance(choice, bool)
-        return value is choice or (both_bool and bool(value == choice))
-    except Exception:  # noqa: BLE001  (an array or an object with a comparison of its own)
-        return False
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
-
-
-def shorten(value: Any) -> str:
-    """One line of at most 80 characters that shows a value, whatever its ``repr`` does.
-
-    Example:
-        >>> shorten("ab"), len(shorten("x" * 1000))
-        ("'ab'", 80)
-    """
-    try:
-        text = " ".join(_SHORT.repr(value).split())
-    except Exception:  # noqa: BLE001  (a repr that raises, an integer of too many digits)
-        text = f"<{type(value).__name__} object>"
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-# What a value must be, by the start of pydantic's error type; the first that fits counts.
-_MUST_BE = {
-    "int_": "a whole number",
-    "float_": "a number",
-    "bool_": "true or false",
-    "string_too_short": "at least {min_length} characters long",
-    "string_too_long": "at most {max_length} characters long",
-    "string_pattern": "text that matches {pattern}",
-    "string_": "text",
-    "datetime_": "a date and time such as 2026-01-31T12:00",
-    "date_": "a date such as 2026-01-31",
-    "time_delta_": "a duration such as PT1H30M, or seconds",
-    "time_": "a time such as 12:30",
-    "decimal_type": "a decimal number",
-    "decimal_parsing": "a decimal number",
-    "uuid_": "a UUID",
-    "path_": "a path",
-    "list_": "a list",
-    "tuple_": "a tuple",
-    "dict_": "a dict",
-    "mapping_": "a mapping",
-    "set_": "a set",
-    "frozen_set_": "a set",
-    "bytes_type": "bytes",
-    "complex_": "a complex number",
-    "sequence_str": "a sequence, not text",
-    "callable_": "callable",
-    "finite_number": "a finite number",
-    "none_required": "None",
-    "is_instance_of": "an instance of {class}",
-    "is_subclass_of": "a subclass of {class}",
-    "literal_error": "{expected}",
-    "enum": "{expected}",
-    "greater_than_equal": "at least {ge}",
-    "greater_than": "more than {gt}",
-    "less_than_equal": "at most {le}",
-    "less_than": "less than {lt}",
-    "multiple_of": "a multiple of {multiple_of}",
-    "too_short": "at least {min_length} items long",
-    "too_long": "at most {max_length} items long",
-}
-
-
-def _explain(error: Exception, value: Any) -> str:
-    """Pydantic's errors as one sentence that reads after the name of the parameter."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return f"is not accepted ({type(error).__name__}): {shorten(value)}"
-    places: dict[str, tuple[list[str], Any]] = {}  # the branches of a union fail at one place
-    for problem in error.errors(include_url=False):
-        wanted, _ = places.setdefault(_place(problem["loc"], value), ([], problem["input"]))
-        if (needed := _needed(problem)) not in wanted:
-            wanted.append(needed)
-    told = [f"{at}must be {' or '.join(wanted)}, not {shorten(got)}" for at, (wanted, got) in places.items()]
-    return "; ".join(told[:3]) + (f"; and {len(told) - 3} more problems" if len(told) > 3 else "")
-
-
-def _needed(problem: Mapping[str, Any]) -> str:
-    for start, words in _MUST_BE.items():
-        if problem["type"].startswith(start):
-            return words.format_map(problem.get("ctx", {}))
-    said = str(problem["msg"]).removeprefix("Value error, ")
-    return said.removeprefix("Input should be ")
-
-
-def _place(location: tuple[Any, ...], value: Any) -> str:
-    """Where inside the value, as ``at [0]['a'] ``: of a location, the steps that lead into the value."""
-    steps = ""
-    for step in location:
-        if not isinstance(value, dict | list | tuple):
-            break
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):  # no step into the value but a branch of a union
-            continue
-        steps += f"[{shorten(step)}]"
-    return f"at {steps} " if steps else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from restified_magics.errors import RestifiedError, can_cross
 from restified_magics.notebook import Notebook, write_notebook
-from restified_magics.parameters import shorten
+from restified_magics.telling import shorten
 
 __all__ = ["Result"]
 

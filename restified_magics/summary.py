@@ -8,8 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from restified_magics.notebook import Notebook
-from restified_magics.parameters import Parameter, shorten
+from restified_magics.parameters import Parameter
 from restified_magics.source import parse, python_source
+from restified_magics.telling import shorten
 
 if TYPE_CHECKING:
     from restified_magics.model import Model

@@ -23,9 +23,12 @@ from annotated_types import Ge, Gt, Le, MinLen
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from restified_magics.annotations import AnnotationReader, UnreadableError, facts, without_bounds
+from restified_magics.annotations import AnnotationReader
+from restified_magics.assignments import ParameterCell
 from restified_magics.colab import read_param, read_title
-from restified_magics.grammar import ParameterCell, ParameterSet, read_parameters
+from restified_magics.facts import facts, without_bounds
+from restified_magics.grammar import ParameterSet, read_parameters
+from restified_magics.known_names import UnreadableError
 from restified_magics.parameters import MISSING, Parameter
 
 
@@ -1119,11 +1122,11 @@ def test_cells_without_the_tag_are_not_parsed_unless_they_can_matter(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many cells, those are parsed that may bind a name that an annotation needs."""
-    from restified_magics import grammar
+    from restified_magics import layout
 
     parsed: list[str] = []
-    real = grammar.parse
-    monkeypatch.setattr(grammar, "parse", lambda text: parsed.append(text) or real(text))
+    real = layout.parse
+    monkeypatch.setattr(layout, "parse", lambda text: parsed.append(text) or real(text))
     cells = [ParameterCell(at, f"y = {at}\nprint(y)") for at in range(count)]
     cells += [
         ParameterCell(count, "from datetime import date as Day"),

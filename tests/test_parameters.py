@@ -23,8 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
+from restified_magics.enums import notebook_enum, revive
 from restified_magics.errors import ParameterError
-from restified_magics.parameters import MISSING, Parameter, bind, notebook_enum, revive, shorten
+from restified_magics.parameters import MISSING, Parameter, bind
+from restified_magics.telling import shorten
 
 
 def declared(type_: Any, **more: Any) -> Parameter:
