@@ -31,22 +31,27 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
     """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
     names = call.namespace
     recorder = call.sink if record else None
-    careful = record or program.uses_last or guard() is not None
+    quick = not (record or program.uses_last or guard() is not None)
     modules = sys.modules
     claim_figures()
-    steps = iter(program.steps)
+    steps = iter(program.quick if quick else ((None, each) for each in program.steps))
     step = None
     while True:
         try:
-            for step in steps:
-                if careful or not step.plain:
-                    value = yield from _step(step, call, recorder)
-                else:  # most cells: this is all that a call costs, so no function call here
+            for code, step in steps:
+                if code is not None:  # most cells, and this is all that they cost: no function call here
+                    exec(code, names)
+                    if "matplotlib.pyplot" in modules:
+                        flush_figures(_show)
+                    continue
+                if quick and step.plain and step.last is not None:
                     if step.body is not None:
                         exec(step.body, names)
-                    value = eval(step.last, names) if step.last is not None else None
+                    value = eval(step.last, names)
                     if "matplotlib.pyplot" in modules:
                         flush_figures(_show, shown=value if step.returns else None)
+                else:
+                    value = yield from _step(step, call, recorder)
                 if step.returns:
                     return value
             return None
@@ -55,15 +60,20 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
         except BaseException as error:
             if step is None or (isinstance(error, asyncio.CancelledError) and _cancelled()):
                 raise
-            failure = cell_error(error, step, call.notebook.name)
-            if recorder is not None:
-                recorder.error(failure.ename, failure.evalue, failure.traceback)
-            if step.cell.raises:
-                continue
-            if running_shell() is not None:
-                # %debug goes to where a traceback ends: into the Model
-                failure.with_traceback(from_first_cell(error.__traceback__))
-            raise failure from error
+            _tell_error(error, step, call, recorder)
+
+
+def _tell_error(error: BaseException, step: Step, call: Call, recorder: Recorder | None) -> None:
+    """Raise what a cell raised as a CellError, unless the cell may raise."""
+    failure = cell_error(error, step, call.notebook.name)
+    if recorder is not None:
+        recorder.error(failure.ename, failure.evalue, failure.traceback)
+    if step.cell.raises:
+        return
+    if running_shell() is not None:
+        # %debug goes to where a traceback ends: into the Model
+        failure.with_traceback(from_first_cell(error.__traceback__))
+    raise failure from error
 
 
 def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:

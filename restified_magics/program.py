@@ -87,12 +87,14 @@ class Program:
 
     Attributes:
         steps: a `Step` for each cell that a call runs.
+        quick: the same, with the one piece of code that is all of the cell, or None where it takes more.
         needs_main: its classes must be found in ``sys.modules["__main__"]``.
         needs_shell: it uses IPython's shell: magics, ``!commands``, ``get_ipython()``.
         uses_last: a cell uses ``_``, the value of the last expression.
     """
 
     steps: tuple[Step, ...]
+    quick: tuple[tuple[types.CodeType | None, Step], ...]
     needs_main: bool
     needs_shell: bool
     uses_last: bool
@@ -142,10 +144,18 @@ def _compile(notebook: Notebook) -> Program:
     shell = any(step.automagic for step in steps) or _NEEDS_SHELL.search(joined) is not None
     return Program(
         steps=tuple(steps),
+        quick=tuple((_only_code(step), step) for step in steps),
         needs_main=shell or _NEEDS_MAIN.search(joined) is not None,
         needs_shell=shell,
         uses_last="_" in bound,
     )
+
+
+def _only_code(step: Step) -> types.CodeType | None:
+    """The one piece of code that is all of a plain cell."""
+    if not step.plain or step.returns or (step.body is not None and step.last is not None):
+        return None
+    return step.body or step.last
 
 
 _Sites = dict[tuple[int, int, int], list[str]]
@@ -187,6 +197,7 @@ def _step(
             automagic=automagic[1],
             captures=captures,
             plain=cell.role != "parameters"
+            and (body is not None or last is not None)
             and not (pieces or captures)
             and automagic[1] is None
             and not (_awaits(body) or _awaits(last)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import pathlib
@@ -119,6 +120,7 @@ def ip() -> Iterator[Any]:
         yield shell
     finally:
         InteractiveShell.clear_instance()
+        atexit.unregister(shell.atexit_operations)  # each would collect garbage at the end
         sys.modules["__main__"], sys.displayhook, sys.path[:] = main, hook, path
 
 
