@@ -60,10 +60,9 @@ def tagged_notebook(name: str, body: str) -> dict[str, Any]:
         raise UsageError(
             "the cell is empty. Write the Model's parameters, and what it returns as the last line"
         )
-    if source.count("\n") - source.endswith("\n") == body.count("\n") - body.endswith("\n"):
-        source_lines, lines = source.split("\n"), body.split("\n")
-    else:  # IPython joined lines that a backslash continues, so that only its own text has the numbers
-        source_lines = lines = source.split("\n")
+    source_lines = lines = source.split("\n")
+    if source == body or "\\\n" not in body:  # else a magic may be joined of several lines of the body
+        lines = body.split("\n")
     text = _Text(source_lines, lines, statements)
     last = len(statements) - 1
     first = next((number for number, each in enumerate(statements[:last]) if not _leads(each)), last)

@@ -12,6 +12,8 @@ __all__ = ["has_value", "parse", "python_source"]
 
 _PROMPT = re.compile(r"\s*In \[\d+\]:")
 _BLANK = re.compile(r"\A(?:[ \t\f]*\r?\n)*")
+# a magic or `!command` that a backslash continues on further lines
+_CONTINUED = re.compile(r"^[ \t]*(?:[\w, \t]+=[ \t]*)?[!%](?:.*\\\n)+.*$", re.MULTILINE)
 
 
 @functools.cache
@@ -46,10 +48,20 @@ def python_source(source: str) -> str:
     blank = leading.group().count("\n") if leading else 0
     try:
         text: str = _transformer().transform_cell(source)
+        if text.rstrip("\n").count("\n") + blank < source.rstrip("\n").count("\n"):
+            text = _transformer().transform_cell(_CONTINUED.sub(_joined, source))
     except (SyntaxError, ValueError, RecursionError, IndexError):
         return source
     # IPython drops the empty lines that a cell begins with; the line numbers need them.
     return "\n" * blank + text
+
+
+def _joined(found: re.Match[str]) -> str:
+    """The lines of a magic as one, and empty ones after it: IPython joins them, and leaves none."""
+    lines = found[0].split("\\\n")
+    return " ".join(line.strip() if number else line for number, line in enumerate(lines)) + "\n" * (
+        len(lines) - 1
+    )
 
 
 def parse(source: str) -> ast.Module:

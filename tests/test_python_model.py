@@ -167,6 +167,15 @@ def test_magics_see_and_set_the_models_names():
     assert "4 4" in result.outputs[5][0]["text"]
 
 
+def test_lines_after_a_continued_magic_keep_their_numbers():
+    """IPython makes one line of a magic that a backslash continues; what follows is where it was."""
+    made = model(parameters("!echo one \\\n  two\nx = 1"), "%time y = 1 + \\\n  1\n\n1 / x", returns("y"))
+    assert made.run({"x": 2}).outputs[0][0]["text"].split() == ["one", "two"]
+    with pytest.raises(CellError) as caught:
+        made(x=0)
+    assert (caught.value.cell, caught.value.line) == (2, 4)
+
+
 def test_magics_do_not_touch_the_view(ip):
     """In a session the shell works on the Model's names during the call, and on the View's afterwards."""
     ip.user_ns.update(x="view")
