@@ -34,14 +34,14 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
     quick = not (record or program.uses_last or guard() is not None)
     modules = sys.modules
     claim_figures()
-    steps = iter(program.quick if quick else ((None, each) for each in program.steps))
+    steps = iter(program.quick if quick else ((None, True, each) for each in program.steps))
     step = None
     while True:
         try:
-            for code, step in steps:
+            for code, calls, step in steps:
                 if code is not None:  # most cells, and this is all that they cost: no function call here
                     exec(code, names)
-                    if "matplotlib.pyplot" in modules:
+                    if calls and "matplotlib.pyplot" in modules:
                         flush_figures(_show)
                     continue
                 if quick and step.plain and step.last is not None:

@@ -87,14 +87,15 @@ class Program:
 
     Attributes:
         steps: a `Step` for each cell that a call runs.
-        quick: the same, with the one piece of code that is all of the cell, or None where it takes more.
+        quick: the same, with the one piece of code that is all of the cell, or None where it takes more,
+            and whether it calls or imports anything, without which no figure is made.
         needs_main: its classes must be found in ``sys.modules["__main__"]``.
         needs_shell: it uses IPython's shell: magics, ``!commands``, ``get_ipython()``.
         uses_last: a cell uses ``_``, the value of the last expression.
     """
 
     steps: tuple[Step, ...]
-    quick: tuple[tuple[types.CodeType | None, Step], ...]
+    quick: tuple[tuple[types.CodeType | None, bool, Step], ...]
     needs_main: bool
     needs_shell: bool
     uses_last: bool
@@ -144,7 +145,10 @@ def _compile(notebook: Notebook) -> Program:
     shell = any(step.automagic for step in steps) or _NEEDS_SHELL.search(joined) is not None
     return Program(
         steps=tuple(steps),
-        quick=tuple((_only_code(step), step) for step in steps),
+        quick=tuple(
+            (_only_code(step), any(mark in step.cell.source for mark in ("(", "import", "@", "%", "!")), step)
+            for step in steps
+        ),
         needs_main=shell or _NEEDS_MAIN.search(joined) is not None,
         needs_shell=shell,
         uses_last="_" in bound,
