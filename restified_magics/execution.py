@@ -17,7 +17,7 @@ from restified_magics.figures import claim_figures, flush_figures
 from restified_magics.model import Call, current_call
 from restified_magics.program import Program, Step
 from restified_magics.shell import display, failures_raised, running_shell, shell
-from restified_magics.tracebacks import cell_error, from_first_cell
+from restified_magics.tracebacks import cell_error, from_first_cell, raised
 
 __all__ = ["Cells", "awaited", "run_cells"]
 
@@ -65,7 +65,7 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
 
 def _tell_error(error: BaseException, step: Step, call: Call, recorder: Recorder | None) -> None:
     """Raise what a cell raised as a CellError, unless the cell may raise."""
-    failure = cell_error(error, step, call.notebook.name)
+    failure = cell_error(raised(error), step.cell, call.notebook.name)
     if recorder is not None:
         recorder.error(failure.ename, failure.evalue, failure.traceback)
     if step.cell.raises:

@@ -2,49 +2,113 @@
 
 from __future__ import annotations
 
+import dataclasses
 import linecache
 import os
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from restified_magics.errors import CellError, RestifiedError
-from restified_magics.program import Step, cell_of
+from restified_magics.notebook import Cell
+from restified_magics.program import cell_of
 
-__all__ = ["cell_error", "from_first_cell", "message"]
+__all__ = ["Frame", "Raised", "cell_error", "from_first_cell", "message", "raised"]
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _AROUND = 2  # lines shown before and after the one that raised
 _RULE = "-" * 75
 
 
-def cell_error(error: BaseException, step: Step, notebook: str) -> CellError:
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """Where a function was when an exception passed through it.
+
+    Attributes:
+        filename: the file, as Python calls it.
+        function: the function's name, ``<module>`` at top level.
+        line: counted from 1.
+        lines: the text around that line: of a cell all of it, of a file as much as there is.
+        cell: the notebook's name and the cell's number, or None for a file.
+    """
+
+    filename: str
+    function: str
+    line: int
+    lines: Sequence[str] = ()
+    cell: tuple[str, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Raised:
+    """An exception and how it came: what is left of it when it is far away.
+
+    Attributes:
+        ename: the name of its class.
+        evalue: its message.
+        frames: from the first cell on, the outermost first.
+        last: how Python tells it, without its frames.
+        cause: the exception before it, or None.
+        explicit: whether that one is its cause, and not just what was being handled.
+        line: of a syntax error in the cell itself, its line.
+        told: the traceback of a notebook that was called from there, as text.
+    """
+
+    ename: str
+    evalue: str
+    frames: Sequence[Frame] = ()
+    last: Sequence[str] = ()
+    cause: Raised | None = None
+    explicit: bool = False
+    line: int | None = None
+    told: Sequence[str] | None = None
+
+
+def raised(error: BaseException) -> Raised:
+    """What there is to tell of an exception that was raised in this process."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    told = list(error.traceback) if isinstance(error, CellError) else None
+    if told is not None or (
+        cause is not None and cause.__traceback__ is None and not isinstance(cause, CellError)
+    ):
+        cause = None
+    in_cell = isinstance(error, SyntaxError) and error.filename and cell_of(error.filename)
+    return Raised(
+        ename=type(error).__name__,
+        evalue=message(error),
+        frames=[_frame_of(code, number) for code, number in _frames(error)],
+        last="".join(traceback.format_exception_only(error)).rstrip("\n").split("\n"),
+        cause=None if cause is None else raised(cause),
+        explicit=error.__cause__ is not None,
+        line=error.lineno if in_cell and isinstance(error, SyntaxError) else None,
+        told=told,
+    )
+
+
+def cell_error(error: Raised, cell: Cell, notebook: str) -> CellError:
     """What the caller gets for an exception that a cell raised.
 
     Args:
         error: the exception.
-        step: the cell that was running.
+        cell: the cell that was running.
         notebook: the notebook's name, as messages call it.
     """
-    frames = [frame for frame in _frames(error) if cell_of(frame[0].co_filename)]
-    line = next((number for code, number in frames if code.co_filename == step.filename), None)
-    if line is None and isinstance(error, SyntaxError) and error.filename == step.filename:
-        line = error.lineno
+    own = (notebook, cell.number)
+    in_cells = [frame for frame in error.frames if frame.cell]
+    line = next((frame.line for frame in in_cells if frame.cell == own), error.line)
     where = ""
-    if frames:
-        code, number = frames[-1]
-        raised = cell_of(code.co_filename)
-        if raised and (code.co_filename, number) != (step.filename, line):
-            where = f" (raised in {code.co_name}, {_place(raised, notebook)}, line {number})"
-    name, text = type(error).__name__, message(error)
+    if in_cells:
+        deepest = in_cells[-1]
+        if deepest.cell and (deepest.cell, deepest.line) != (own, line):
+            where = f" (raised in {deepest.function}, {_place(deepest.cell, notebook)}, line {deepest.line})"
     return CellError(
         notebook,
-        cell=step.cell.number,
-        cell_id=step.cell.id,
+        cell=cell.number,
+        cell_id=cell.id,
         line=line,
-        source_line=_line(step.cell.source, line).strip(),
-        ename=name,
-        evalue=text,
+        source_line=_line(cell.source, line).strip(),
+        ename=error.ename,
+        evalue=error.evalue,
         where=where,
         traceback=list(_text(error)),
     )
@@ -93,43 +157,41 @@ def _hidden(filename: str) -> bool:
     return filename.startswith(_OURS) or f"{os.sep}IPython{os.sep}core{os.sep}" in filename
 
 
-def _text(error: BaseException) -> Iterator[str]:
+def _frame_of(code: types.CodeType, number: int) -> Frame:
+    lines = linecache.getlines(code.co_filename)
+    return Frame(code.co_filename, code.co_name, number, lines, cell_of(code.co_filename))
+
+
+def _text(error: Raised) -> Iterator[str]:
     """The traceback with its causes, the first one first."""
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if isinstance(error, CellError):
-        yield from error.traceback
+    if error.told is not None:
+        yield from error.told
         yield ""
         yield "That notebook was called from:"
-        for code, number in _frames(error):
-            yield from _frame(code, number)
+        for frame in error.frames:
+            yield from _shown(frame)
         return
-    if cause is not None and (cause.__traceback__ is not None or isinstance(cause, CellError)):
-        yield from _text(cause)
+    if error.cause is not None:
+        yield from _text(error.cause)
         yield ""
-        how = "caused" if error.__cause__ else "was being handled when this happened:"
-        yield (
-            f"The exception above {how} {type(error).__name__}"
-            if error.__cause__
-            else f"The exception above {how}"
-        )
+        how = f"caused {error.ename}" if error.explicit else "was being handled when this happened:"
+        yield f"The exception above {how}"
         yield ""
-    name = type(error).__name__
     yield _RULE
-    yield f"{name:<42}Traceback (most recent call last)"
-    for code, number in _frames(error):
-        yield from _frame(code, number)
-    yield from "".join(traceback.format_exception_only(error)).rstrip("\n").split("\n")
+    yield f"{error.ename:<42}Traceback (most recent call last)"
+    for frame in error.frames:
+        yield from _shown(frame)
+    yield from error.last
 
 
-def _frame(code: types.CodeType, number: int) -> Iterator[str]:
-    cell = cell_of(code.co_filename)
-    inside = "" if code.co_name == "<module>" else f", in {code.co_name}"
-    if cell is None:
-        yield f"{code.co_filename}, line {number}{inside}"
-        yield f"      {linecache.getline(code.co_filename, number).strip()}"
+def _shown(frame: Frame) -> Iterator[str]:
+    inside = "" if frame.function == "<module>" else f", in {frame.function}"
+    lines = frame.lines
+    if frame.cell is None:
+        yield f"{frame.filename}, line {frame.line}{inside}"
+        yield f"      {lines[frame.line - 1].strip() if frame.line <= len(lines) else ''}"
         return
-    yield f"{_place(cell)}, line {number}{inside}"
-    lines = linecache.getlines(code.co_filename)
-    for shown in range(max(1, number - _AROUND), min(len(lines), number + _AROUND) + 1):
-        arrow = f"----> {shown}" if shown == number else f"{shown:>7}"
+    yield f"{_place(frame.cell)}, line {frame.line}{inside}"
+    for shown in range(max(1, frame.line - _AROUND), min(len(lines), frame.line + _AROUND) + 1):
+        arrow = f"----> {shown}" if shown == frame.line else f"{shown:>7}"
         yield f"{arrow} {lines[shown - 1].rstrip()}".rstrip()
