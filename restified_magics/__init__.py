@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ParameterError,
         RestifiedError,
     )
+    from restified_magics.kernel_model import KernelModel
     from restified_magics.model import Model
     from restified_magics.parameters import Parameter
     from restified_magics.python_model import PythonModel, execute_notebook
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 # Each public name and the module that it comes from, imported when the name is first used.
 _HOMES = {
     "CellError": "errors",
+    "KernelModel": "kernel_model",
     "Model": "model",
     "ModelTimeout": "errors",
     "NotebookError": "errors",
@@ -48,6 +50,7 @@ _HOMES = {
 
 __all__ = [
     "CellError",
+    "KernelModel",
     "Model",
     "ModelTimeout",
     "NotebookError",

@@ -6,7 +6,9 @@
     ├── NotebookError       not a notebook, unreadable, or no function can be made of it
     ├── ParameterError      values that a Model does not take (also a TypeError)
     ├── CellError           a cell of the Model raised
+    ├── ReturnError         the value of the `return` cell cannot leave the kernel
     ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
+    ├── KernelDied          the kernel of a call ended, or did not start
     └── ModelRecursionError Models that call each other without an end (also a RecursionError)
 
     NotebookWarning         something in a notebook has no effect, and the author should know
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CellError",
+    "KernelDied",
     "ModelRecursionError",
     "ModelTimeout",
     "NotebookError",
     "NotebookWarning",
     "ParameterError",
     "RestifiedError",
+    "ReturnError",
     "can_cross",
 ]
 
@@ -173,6 +177,61 @@ class ModelTimeout(RestifiedError, TimeoutError):  # noqa: N818 - the word of th
         self.seconds = seconds
         self.cell = cell
         self.stopped = stopped
+        self.result = result
+
+
+class ReturnError(RestifiedError):
+    """The cells have run, and the value of the ``return`` cell cannot leave the kernel.
+
+    Attributes:
+        notebook: the path or name of the Model's notebook.
+        cell: position of the ``return`` cell, counted from 1.
+        reason: what it is, and what to return instead.
+        result: the call's :class:`~restified_magics.result.Result`, without the value.
+
+    Example:
+        >>> print(ReturnError("rows.ipynb", cell=4, reason="it is a generator. Return a list of it"))
+        rows.ipynb, cell 4: the value cannot be returned: it is a generator. Return a list of it
+    """
+
+    def __init__(self, notebook: str, *, cell: int, reason: str, result: Result | None = None) -> None:
+        super().__init__(f"{notebook}, cell {cell}: the value cannot be returned: {reason}")
+        self.notebook = notebook
+        self.cell = cell
+        self.reason = reason
+        self.result = result
+
+
+class KernelDied(RestifiedError):  # noqa: N818 - the word of the field
+    """The kernel of a call ended before the call did, or did not start.
+
+    Attributes:
+        notebook: the path or name of the Model's notebook.
+        reason: how it ended, and what can be done.
+        cell: position of the cell that was running, counted from 1, or None between cells.
+        said: the last lines that the kernel's program wrote by itself.
+        result: the call's :class:`~restified_magics.result.Result` up to then.
+
+    Example:
+        >>> print(KernelDied("rows.ipynb", reason="the kernel was killed by SIGKILL", cell=3))
+        rows.ipynb, cell 3: the kernel was killed by SIGKILL
+    """
+
+    def __init__(
+        self,
+        notebook: str,
+        *,
+        reason: str,
+        cell: int | None = None,
+        said: str = "",
+        result: Result | None = None,
+    ) -> None:
+        place = f"{notebook}, cell {cell}" if cell else notebook
+        super().__init__(f"{place}: {reason}" + (f". It said:\n{said}" if said else ""))
+        self.notebook = notebook
+        self.reason = reason
+        self.cell = cell
+        self.said = said
         self.result = result
 
 

@@ -80,6 +80,14 @@ class Notebook:
                 return str(described[field]).lower()
         return None
 
+    @property
+    def kernel_name(self) -> str | None:
+        """The name of the kernelspec that it was written with, or None where it does not tell."""
+        metadata = self.node.get("metadata")
+        described = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+        name = described.get("name") if isinstance(described, dict) else None
+        return name if isinstance(name, str) and name else None
+
     def with_role(self, *roles: Role) -> list[Cell]:
         """The cells of these roles, in order."""
         return [cell for cell in self.cells if cell.role in roles]

@@ -1,0 +1,366 @@
+"""What a call needs inside a Python kernel: its cells, run as Jupyter runs them.
+
+The source of this module is sent to the kernel, whose Python may be another one (3.8 and newer) and
+need not have this package: only the standard library, IPython, and the module that encodes values.
+It is executed there as ``_restified_kernel``. The cells are handed to IPython as they are, so that
+magics, history, tracebacks and ``await`` are those of Jupyter; what a call changes, the values of
+parameters and the value of the `return` cell, is changed in the tree that IPython has parsed.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import json
+import linecache
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+
+from _restified_encoding import Unencodable, pack, unpack  # type: ignore[import-not-found]
+
+__all__ = ["EVENT", "call", "install"]
+
+#: Messages of ours on iopub: a type that no frontend shows.
+EVENT = "application/vnd.restified-magics.event+json"
+
+_INPUT = (
+    "input() cannot be used in a Model: there is nobody to answer. Make it a parameter "
+    "(a cell with the tag `parameters`), or give that cell the tag `skip`"
+)
+
+_running = None
+_shell = None
+_publisher = None
+
+
+def install(shell):
+    """Prepare the kernel for calls, once.
+
+    Args:
+        shell: its IPython shell.
+    """
+    global _shell, _publisher
+    _shell, _publisher = shell, shell.display_pub
+    shell.ast_transformers.append(_Rewriter())
+    shell.compile.get_code_name = _remembering(shell.compile.get_code_name)
+    shell.user_ns["exit"] = shell.user_ns["quit"] = _end_call
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None:
+        kernel.raw_input = kernel.getpass = _refuse_input
+    warnings.filterwarnings("ignore", "To exit: use")
+    shell.run_cell("None", silent=True)  # what the first cell would pay for
+
+
+async def call(payload, buffers=()):
+    """Run the cells of one call, and tell how it goes by messages.
+
+    Args:
+        payload: JSON with the cells, the places of the parameters, and the values that were given.
+        buffers: binary parts of the values.
+    """
+    global _running
+    if payload is None:
+        first, *buffers = _shell.kernel.get_parent("shell")["buffers"]
+        payload = bytes(first)
+    running = _Call(json.loads(payload), buffers)
+    _running = running
+    try:
+        with running.values_hidden():
+            await running.run()
+    finally:
+        _running = None
+
+
+class _Call:
+    def __init__(self, request, buffers):
+        self.nonce = request["nonce"]
+        self.cells = request["cells"]
+        self.record = request["record"]
+        self.params = request["params"]
+        self.buffers = buffers
+        self.files = {}
+        self.cell = None
+        self.todo = None
+        self.value = None
+        self.problem = None
+        names = _shell.user_ns
+        if request["file"] is not None:
+            names["__file__"] = request["file"]
+
+    async def run(self):
+        for cell in self.cells:
+            self.cell = cell
+            self.tell({"kind": "cell", "cell": cell["number"]})
+            error = await self.run_cell(cell)
+            if self.problem is not None:
+                self.tell({"kind": "problem", "reason": self.problem})
+                return
+            if error is not None:
+                self.tell({"kind": "error", "error": self.told(error)})
+                if not cell["raises"]:
+                    return
+            elif cell["returns"]:
+                self.give_back()
+                return
+
+    async def run_cell(self, cell):
+        """Run one cell as a kernel does, and return the exception that it raised, or None."""
+        source, problem = cell["source"], None
+        try:
+            code = _shell.transform_cell(source)
+        except Exception:
+            code, problem = source, sys.exc_info()
+        options = {"transformed_cell": code, "preprocessing_exc_tuple": problem}
+        self.todo = cell
+        result = None
+        try:
+            with _interrupted_at_once(not _shell.should_run_async(source, **options)), _seen() as hidden:
+                result = await _shell.run_cell_async(source, store_history=True, **options)
+        finally:
+            self.todo = None
+            if cell["returns"]:
+                _close_figure(self.value)
+            _shell.events.trigger("post_execute")
+            _shell.events.trigger("post_run_cell", result)
+            for stream in (sys.stdout, sys.stderr):
+                if getattr(stream, "_flush_pending", True):
+                    stream.flush()
+        error = result.error_before_exec or result.error_in_exec
+        return hidden[0] if error is None and hidden and source.lstrip().startswith("%%capture") else error
+
+    def give_back(self):
+        """Send the value of the `return` cell."""
+        try:
+            data, buffers = pack(self.value)
+        except Unencodable as error:
+            self.tell({"kind": "unencodable", "reason": str(error)})
+        else:
+            self.tell({"kind": "value"}, [data, *buffers])
+
+    def tell(self, event, buffers=()):
+        """Send a message of ours, after all that the cells have put out."""
+        body = json.dumps(event)  # as text of its own: it may hold characters that no message may
+        content = {"data": {EVENT: {"nonce": self.nonce, "body": body}}, "metadata": {}, "transient": {}}
+        _publisher.session.send(
+            _publisher.pub_socket,
+            "display_data",
+            content,
+            parent=_publisher.parent_header,
+            ident=_publisher.topic,
+            buffers=list(buffers),
+        )
+
+    @contextlib.contextmanager
+    def values_hidden(self):
+        """Do not format values of bare expressions that nobody will see."""
+        if self.record:
+            yield
+            return
+        hook = _shell.displayhook
+        hook.compute_format_data = lambda _result: ({}, {})
+        try:
+            yield
+        finally:
+            del hook.compute_format_data
+
+    # ------------------------------------------------------- what is changed
+
+    def rewritten(self, tree, cell):
+        """The cell's tree with the given values at their assignments, and the value of a `return` cell kept."""
+        sites = {(line, column): names for line, column, names in cell["sites"]}
+        body = []
+        for statement in tree.body:
+            names = sites.pop((statement.lineno, statement.col_offset), ())
+            given = [name for name in names if name in self.params]
+            if not given or not set(_targets(statement)) <= set(self.params):
+                body.append(statement)
+            for name in given:
+                assigned = ast.Assign([ast.Name(name, ast.Store())], _ours("given", ast.Constant(name)))
+                body.append(ast.copy_location(assigned, statement))
+        lost = [name for names in sites.values() for name in names if name in self.params]
+        if lost:
+            self.problem = "{} cannot be given: IPython {} in this kernel reads cell {} in another way".format(
+                " and ".join(lost), sys.modules["IPython"].__version__, cell["number"]
+            )
+            body = []
+        if cell["returns"] and body:
+            _keep_value(body)
+        tree.body = body
+        return tree
+
+    def given(self, name):
+        """The value of a parameter, made where it is assigned: its class may have been defined just before."""
+        data, first, count = self.params[name]
+        return unpack(data.encode(), self.buffers[first : first + count], _shell.user_ns)
+
+    def keep(self, value):
+        """Take the value of the `return` cell; it is displayed as ever."""
+        self.value = value
+        return value
+
+    def take(self, value):
+        """Take the value that the `return` cell has assigned; an assignment displays nothing."""
+        self.value = value
+
+    # -------------------------------------------------------------- failures
+
+    def told(self, error, depth=0):
+        """What can be told of an exception in another process."""
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        nested = getattr(error, "traceback", None) if type(error).__name__ == "CellError" else None
+        if nested is not None or depth > 50:
+            cause = None
+        own = isinstance(error, SyntaxError) and error.filename in self.files
+        return {
+            "ename": type(error).__name__,
+            "evalue": _message(error),
+            "frames": list(self.frames(error.__traceback__)),
+            "last": "".join(traceback.format_exception_only(type(error), error)).rstrip("\n").split("\n"),
+            "cause": None if cause is None else self.told(cause, depth + 1),
+            "explicit": error.__cause__ is not None,
+            "line": error.lineno if own else None,
+            "told": nested,
+        }
+
+    def frames(self, found):
+        """The frames from the first cell on, without IPython's own."""
+        while found is not None and found.tb_frame.f_code.co_filename not in self.files:
+            found = found.tb_next
+        while found is not None:
+            code, line = found.tb_frame.f_code, found.tb_lineno
+            name = code.co_filename
+            if not name.startswith("<_restified") and os.sep + "IPython" + os.sep + "core" not in name:
+                text = "" if name in self.files else linecache.getline(name, line)
+                yield [self.files.get(name), name, code.co_name, line, text]
+            found = found.tb_next
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Changes the tree of the cell that a call runs, and of nothing else that IPython parses."""
+
+    def visit(self, tree):
+        running = _running
+        if running is None or running.todo is None:
+            return tree
+        cell, running.todo = running.todo, None
+        return running.rewritten(tree, cell)
+
+
+def _targets(statement):
+    """The names a statement binds; a target that is no name is named so that no call can give it."""
+    listed = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    for target in listed:
+        for node in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+            yield node.id if isinstance(node, ast.Name) else "<not a name>"
+
+
+def _ours(method, argument):
+    """The expression that calls a method of the running call, by no name that a cell could have."""
+    module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant("_restified_kernel")], [])
+    running = ast.Attribute(module, "_running", ast.Load())
+    return ast.Call(ast.Attribute(running, method, ast.Load()), [argument], [])
+
+
+def _keep_value(body):
+    """Have the value of the last statement kept: of an expression, or what was just assigned."""
+    last = body[-1]
+    if isinstance(last, ast.Expr):
+        value = last.value
+        if (
+            isinstance(value, ast.Call)
+            and isinstance(value.func, ast.Attribute)
+            and value.func.attr == "system"
+            and isinstance(value.func.value, ast.Call)
+            and getattr(value.func.value.func, "id", None) == "get_ipython"
+        ):
+            value.func.attr = "getoutput"  # `!cmd` gives its lines, as `x = !cmd` does
+        last.value = ast.copy_location(_ours("keep", value), value)
+        return
+    target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
+    if target is not None:
+        loaded = ast.parse(_unparsed(target), mode="eval").body
+        for node in ast.walk(loaded):
+            ast.copy_location(node, target)
+        body.append(ast.copy_location(ast.Expr(_ours("take", loaded)), last))
+
+
+def _unparsed(target):
+    if hasattr(ast, "unparse"):
+        return ast.unparse(target)
+    return target.id  # Python 3.8 has no way to write a tree as text; a plain name is nearly always it
+
+
+# ------------------------------------------------------------------- the shell
+
+
+@contextlib.contextmanager
+def _interrupted_at_once(active):
+    """Let SIGINT interrupt code that does not await: the kernel would only cancel what awaits."""
+    if not active or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _seen():
+    """The exceptions of cells that a magic runs and keeps to itself, as ``%%capture`` does."""
+    seen = []
+
+    def look(outcome=None):
+        error = outcome and (outcome.error_before_exec or outcome.error_in_exec)
+        if error:
+            seen.append(error)
+
+    _shell.events.register("post_run_cell", look)
+    try:
+        yield seen
+    finally:
+        _shell.events.unregister("post_run_cell", look)
+
+
+def _remembering(get_code_name):
+    """Remember under which file name a cell is compiled, for its frames in tracebacks."""
+
+    def named(*args, **options):
+        name = get_code_name(*args, **options)
+        if _running is not None and _running.cell is not None:
+            _running.files[name] = _running.cell["number"]
+        return name
+
+    return named
+
+
+def _close_figure(value):
+    """A figure that is returned is not displayed a second time with those left open."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None and isinstance(value, pyplot.Figure):
+        pyplot.close(value)
+
+
+def _message(error):
+    if isinstance(error, SyntaxError):
+        return error.msg or ""
+    try:
+        return str(error)
+    except Exception as broken:
+        return "<its message raised {}>".format(type(broken).__name__)
+
+
+def _refuse_input(*_args, **_options):
+    raise RuntimeError(_INPUT)
+
+
+def _end_call(code=None):
+    """`exit` and `quit` in a Model end the call."""
+    raise SystemExit(code)
