@@ -99,7 +99,7 @@ def unpack(data, buffers=(), names=None):
     except ValueError:
         raise
     except Exception as error:
-        raise ValueError("not an encoded value: {}: {}".format(type(error).__name__, error)) from error
+        raise ValueError(f"not an encoded value: {type(error).__name__}: {error}") from error
 
 
 class Encoder:
@@ -114,7 +114,7 @@ class Encoder:
         return len(self.buffers) - 1
 
     # One function with few frames a level, since Python's stack limits how deep values may be nested.
-    def encode(self, value):  # noqa: C901, PLR0911, PLR0912
+    def encode(self, value):
         """The value as JSON has it, or tagged."""
         cls = type(value)
         if cls in _PLAIN:
@@ -135,7 +135,7 @@ class Encoder:
                     for item in value:
                         items.append(self.encode(item))
                 except Unencodable as error:
-                    error.where = "[{}]{}".format(len(items), error.where)
+                    error.where = f"[{len(items)}]{error.where}"
                     raise
             return items if cls is list else {"$": "tuple", "items": items}
         if cls is dict and "$" not in value and set(map(type, value)) <= {str}:
@@ -147,7 +147,7 @@ class Encoder:
                 for key, item in value.items():
                     encoded[key] = self.encode(item)
             except Unencodable as error:
-                error.where = "[{!r}]{}".format(key, error.where)
+                error.where = f"[{key!r}]{error.where}"
                 raise
             return encoded
         found = _encoders.get(cls)
@@ -181,7 +181,7 @@ class Encoder:
             try:
                 encoded.append(self.encode(item))
             except Unencodable as error:
-                error.where = "[{}]{}".format(index, error.where)
+                error.where = f"[{index}]{error.where}"
                 raise
         return encoded
 
@@ -229,7 +229,7 @@ class Decoder:
             _load_tables()
         decode = _decoders.get(tag)
         if decode is None:
-            raise ValueError("not an encoded value: {!r} is no kind of value".format(tag))
+            raise ValueError(f"not an encoded value: {tag!r} is no kind of value")
         return decode(value, self)
 
     def decoded(self, value, *fields):
@@ -319,7 +319,7 @@ def _pairs(value, encoder):
         try:
             pairs.append(encoder.encode(item))
         except Unencodable as error:
-            error.where = "[{!r}]{}".format(key, error.where)
+            error.where = f"[{key!r}]{error.where}"
             raise
     return {"pairs": pairs}
 
@@ -387,7 +387,10 @@ register(
     lambda got, decoder: collections.OrderedDict(_of_pairs(got, decoder)),
 )
 register(
-    "Counter", collections.Counter, _pairs, lambda got, decoder: collections.Counter(dict(_of_pairs(got, decoder)))
+    "Counter",
+    collections.Counter,
+    _pairs,
+    lambda got, decoder: collections.Counter(dict(_of_pairs(got, decoder))),
 )
 register(
     "defaultdict",
@@ -449,9 +452,11 @@ register(
     "timezone",
     datetime.timezone,
     lambda value, _: {"seconds": value.utcoffset(None).total_seconds(), "name": value.tzname(None)},
-    lambda got, _: datetime.timezone(datetime.timedelta(seconds=got["seconds"]), got["name"])
-    if got["seconds"] or got["name"] != "UTC"
-    else datetime.timezone.utc,
+    lambda got, _: (
+        datetime.timezone(datetime.timedelta(seconds=got["seconds"]), got["name"])
+        if got["seconds"] or got["name"] != "UTC"
+        else datetime.UTC
+    ),
 )
 _by_text("Decimal", decimal.Decimal)
 _by_text("Fraction", fractions.Fraction)
@@ -459,7 +464,12 @@ _by_text("UUID", uuid.UUID)
 for _class in (pathlib.PurePosixPath, pathlib.PureWindowsPath):
     _by_text(_class.__name__, _class)
 # a path is of the other kind on the other system
-register("Path", type(pathlib.Path()), lambda value, _: {"text": str(value)}, lambda got, _: pathlib.Path(got["text"]))
+register(
+    "Path",
+    type(pathlib.Path()),
+    lambda value, _: {"text": str(value)},
+    lambda got, _: pathlib.Path(got["text"]),
+)
 for _name in ("IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network", "IPv4Interface", "IPv6Interface"):
     _by_text(_name, getattr(ipaddress, _name))
 register(
@@ -477,7 +487,9 @@ register(
 
 
 def _is_zone(value) -> bool:
-    return isinstance(value, datetime.tzinfo) and isinstance(getattr(value, "key", getattr(value, "zone", None)), str)
+    return isinstance(value, datetime.tzinfo) and isinstance(
+        getattr(value, "key", getattr(value, "zone", None)), str
+    )
 
 
 def _of_zone(got, _):
@@ -486,7 +498,10 @@ def _of_zone(got, _):
 
 
 register(
-    "ZoneInfo", _is_zone, lambda value, _: {"key": getattr(value, "key", getattr(value, "zone", None))}, _of_zone
+    "ZoneInfo",
+    _is_zone,
+    lambda value, _: {"key": getattr(value, "key", getattr(value, "zone", None))},
+    _of_zone,
 )
 
 
@@ -545,7 +560,7 @@ def _to_fields(value, encoder, names):
         try:
             fields[name] = encoder.encode(getattr(value, name))
         except Unencodable as error:
-            error.where = ".{}{}".format(name, error.where)
+            error.where = f".{name}{error.where}"
             raise
     return {"class": _described(type(value)), "fields": fields}
 
@@ -559,8 +574,10 @@ def _of_dataclass(got, decoder):
     fields = {name: decoder.decode(item) for name, item in got["fields"].items()}
     cls = decoder.find(
         described,
-        lambda found: dataclasses.is_dataclass(found)
-        and {field.name for field in dataclasses.fields(found)} == set(fields),
+        lambda found: (
+            dataclasses.is_dataclass(found)
+            and {field.name for field in dataclasses.fields(found)} == set(fields)
+        ),
     )
     if cls is None:
         short = described["name"].rpartition(".")[2]
@@ -588,7 +605,7 @@ def _of_named_tuple(got, decoder):
         short = described["name"].rpartition(".")[2]
         cls = _stand_in(
             ("namedtuple", described["module"], described["name"], tuple(fields)),
-            lambda: collections.namedtuple(short, list(fields)),  # noqa: PYI024 - made of what comes
+            lambda: collections.namedtuple(short, list(fields)),
         )
     return tuple.__new__(cls, fields.values())
 
@@ -646,7 +663,11 @@ def _is_standard(module: str) -> bool:
 
 def _kind(value) -> str:
     cls = type(value)
-    return cls.__qualname__ if cls.__module__ in ("builtins", "__main__") else f"{cls.__module__}.{cls.__qualname__}"
+    return (
+        cls.__qualname__
+        if cls.__module__ in ("builtins", "__main__")
+        else f"{cls.__module__}.{cls.__qualname__}"
+    )
 
 
 _BOUND = "It works only where it was made: return the data that was read with it"

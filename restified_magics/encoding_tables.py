@@ -67,7 +67,11 @@ def _dtype(dtype):
 def _array(array, encoder, np):
     if array.dtype.hasobject:
         if array.dtype.names is not None:
-            return {"shape": list(array.shape), "items": encoder.encode(array.tolist()), "dtype": array.dtype.descr}
+            return {
+                "shape": list(array.shape),
+                "items": encoder.encode(array.tolist()),
+                "dtype": array.dtype.descr,
+            }
         return {"shape": list(array.shape), "dtype": "O", **_objects(array.ravel().tolist(), encoder)}
     fortran = array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous
     flat = array.ravel(order="F" if fortran else "C")
@@ -101,7 +105,9 @@ def _of_objects(got, decoder):
 def _np_dtype(np, described):
     if isinstance(described, str):
         return np.dtype(described)
-    return np.dtype([tuple(tuple(part) if isinstance(part, list) else part for part in field) for field in described])
+    return np.dtype(
+        [tuple(tuple(part) if isinstance(part, list) else part for part in field) for field in described]
+    )
 
 
 def _of_array(got, decoder):
@@ -129,14 +135,14 @@ def _of_masked(got, decoder):
 # --------------------------------------------------------------------- pandas
 
 
-def _pandas(value, encoder, pd):  # noqa: C901, PLR0911, PLR0912 - as many kinds as there are
+def _pandas(value, encoder, pd):  # noqa: PLR0911 - as many kinds as there are
     if isinstance(value, pd.DataFrame):
         columns = []
         for position in range(value.shape[1]):
             try:
                 columns.append(_column(value.iloc[:, position].array, encoder, pd))
             except _encoding.Unencodable as error:
-                error.where = "[{!r}]{}".format(value.columns[position], error.where)
+                error.where = f"[{value.columns[position]!r}]{error.where}"
                 raise
         return {
             "$": "pd.DataFrame",
@@ -233,7 +239,9 @@ def _index(index, encoder, pd):
         return {"kind": "multi", "levels": levels, "codes": encoder.encode(list(index.codes)), "names": names}
     if isinstance(index, pd.RangeIndex):
         return {"kind": "range", "range": [index.start, index.stop, index.step], "names": names}
-    freq = getattr(index, "freqstr", None) if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
+    freq = (
+        getattr(index, "freqstr", None) if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
+    )
     return {"kind": "values", "values": _column(index.array, encoder, pd), "freq": freq, "names": names}
 
 
@@ -251,7 +259,9 @@ def _of_column(got, decoder):  # noqa: PLR0911 - as many kinds as there are
     if kind in ("IntegerArray", "FloatingArray", "BooleanArray"):
         return getattr(pd.arrays, kind)(*decoder.decoded(got, "values", "mask"))
     if kind == "period":
-        return pd.arrays.PeriodArray(decoder.decode(got["values"]), dtype=pd.api.types.pandas_dtype(got["dtype"]))
+        return pd.arrays.PeriodArray(
+            decoder.decode(got["values"]), dtype=pd.api.types.pandas_dtype(got["dtype"])
+        )
     if kind == "interval":
         left, right = _of_index(got["left"], decoder), _of_index(got["right"], decoder)
         return pd.arrays.IntervalArray.from_arrays(left, right, closed=got["closed"])
@@ -272,7 +282,7 @@ def _of_column(got, decoder):  # noqa: PLR0911 - as many kinds as there are
         pyarrow = importlib.import_module("pyarrow")
         reader = pyarrow.ipc.open_stream(pyarrow.py_buffer(decoder.buffers[got["buffer"]]))
         return pd.arrays.ArrowExtensionArray(reader.read_all().column(0))
-    raise ValueError("not an encoded column: {!r}".format(kind))
+    raise ValueError(f"not an encoded column: {kind!r}")
 
 
 def _of_index(got, decoder):

@@ -82,8 +82,8 @@ class KernelModel(Model):
             known = ", ".join(installed_kernels()) or "none"
             raise NotebookError(
                 notebook.name,
-                f"needs the kernel {name!r}, which is not installed. Installed: {known}. Install it, or choose "
-                "one of them by kernel_name=",
+                f"needs the kernel {name!r}, which is not installed. Installed: {known}. Install it, or "
+                "choose one of them by kernel_name=",
             )
 
     # -------------------------------------------------------------- kernels
@@ -174,7 +174,7 @@ class _Shares:
             release_later(pool)
 
     def close(self) -> None:
-        """End the kernels of running calls, and of the pool if nobody else uses it; wait until they are gone."""
+        """End the kernels of running calls, and of a pool that nobody else uses; wait until they are gone."""
         endings = [keeper().submit(kernel.kill()) for kernel in list(self.lent)]
         pool, self._held = self._held, None
         if pool is not None:
@@ -222,4 +222,3 @@ def _told(call: Call, timeout: float | None) -> Iterator[None]:
         if failure is error:
             raise
         raise failure from None
-

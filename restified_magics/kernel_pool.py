@@ -60,7 +60,9 @@ class KernelPool:
         prepare: Prepare | None = None,
     ) -> None:
         if size < 0 or limit < max(1, size):
-            raise ValueError(f"size must be 0 or more, and limit at least size and 1, not {size=} and {limit=}")
+            raise ValueError(
+                f"size must be 0 or more, and limit at least size and 1, not {size=} and {limit=}"
+            )
         self.kernel_name = kernel_name
         self.size = size
         self.limit = limit
@@ -75,7 +77,7 @@ class KernelPool:
         _pools.add(self)
 
     def _forget(self) -> None:
-        """Know of no kernel: at the beginning, and in a forked child, to whom those of its parent are nothing."""
+        """Know of no kernel: at the beginning, and in a forked child, which has none of its parent's."""
         self._lock = threading.Lock()
         self._ready: collections.deque[Kernel] = collections.deque()
         self._lent: set[Kernel] = set()

@@ -22,6 +22,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from restified_magics.deadline import GRACE, Deadline
 from restified_magics.errors import KernelDied
+from restified_magics.fork_server import ForkProvisioner, can_fork
 from restified_magics.keeper import keeper
 from restified_magics.kernel_connection import Connection, ForMessages, Message
 from restified_magics.steps import Steps, drive_async
@@ -136,7 +137,11 @@ class Kernel:
             prefix = os.path.join(self._folder, "s")
             if zmq.has("ipc") and len(prefix) < _LONGEST:
                 manager.transport, manager.ip = "ipc", prefix
-        with open(os.path.join(self._folder, "log"), "wb") as log:
+        log_file = os.path.join(self._folder, "log")
+        if can_fork(spec.argv) and "kernel_provisioner" not in spec.metadata:
+            provisioner = ForkProvisioner(kernel_id=manager.kernel_id, kernel_spec=spec, parent=manager)
+            manager.provisioner, provisioner.log_file = provisioner, log_file
+        with open(log_file, "wb") as log:
             try:
                 await manager.start_kernel(
                     cwd=cwd, env=dict(env), stdout=log, stderr=subprocess.STDOUT, extra_arguments=arguments
@@ -175,7 +180,7 @@ class Kernel:
 
     # ---------------------------------------------------------------- talking
 
-    def ask(  # noqa: PLR0913 - what a request has
+    def ask(
         self,
         kind: str,
         content: dict[str, Any],

@@ -10,9 +10,7 @@ parameters and the value of the `return` cell, is changed in the tree that IPyth
 from __future__ import annotations
 
 import ast
-import asyncio
 import contextlib
-import inspect
 import json
 import linecache
 import os
@@ -185,8 +183,10 @@ class _Call:
                 body.append(ast.copy_location(assigned, statement))
         lost = [name for names in sites.values() for name in names if name in self.params]
         if lost:
-            self.problem = "{} cannot be given: IPython {} in this kernel reads cell {} in another way".format(
-                " and ".join(lost), sys.modules["IPython"].__version__, cell["number"]
+            self.problem = (
+                "{} cannot be given: IPython {} in this kernel reads cell {} in another way".format(
+                    " and ".join(lost), sys.modules["IPython"].__version__, cell["number"]
+                )
             )
             body = []
         if cell["returns"] and body:
@@ -354,7 +354,7 @@ def _message(error):
     try:
         return str(error)
     except Exception as broken:
-        return "<its message raised {}>".format(type(broken).__name__)
+        return f"<its message raised {type(broken).__name__}>"
 
 
 def _refuse_input(*_args, **_options):
