@@ -9,6 +9,7 @@ with the key ``$``, the tag of its kind. Arrays and tables are in :mod:`~restifi
 from __future__ import annotations
 
 import array
+import base64
 import collections
 import contextlib
 import dataclasses
@@ -25,6 +26,7 @@ import re
 import sys
 import types
 import uuid
+from typing import Any
 
 __all__ = ["Decoder", "Encoder", "Unencodable", "extend", "pack", "register", "unpack"]
 
@@ -32,9 +34,10 @@ _LARGEST = 10_000  # bits: an integer of more is written in hexadecimal, which P
 _MANY = 1000  # numbers or texts: more of them go as binary data
 _END, _NONE = "\0", "\1"  # between texts, and in the place of None
 _PLAIN = {str, bool, type(None)}
+_BASES: Any = (bool, int, float, str, bytes, dict, list, tuple, set, frozenset)
 
 
-class Unencodable(TypeError):
+class Unencodable(TypeError):  # noqa: N818 - it is said of the value
     """A value, or something in it, that cannot leave its process.
 
     Attributes:
@@ -55,7 +58,7 @@ class Unencodable(TypeError):
         return f"{self.where or 'it'} is {article} {self.kind}, which {self.verb}. {self.hint}"
 
 
-def pack(value):
+def pack(value: Any) -> tuple[bytes, list[Any]]:
     """A value → JSON and buffers.
 
     Args:
@@ -82,7 +85,7 @@ def pack(value):
         raise Unencodable(_kind(value), hint, "contains itself or is nested too deep") from None
 
 
-def unpack(data, buffers=(), names=None):
+def unpack(data: Any, buffers: Any = (), names: Any = None) -> Any:
     """What :func:`pack` made → the value.
 
     Args:
@@ -194,7 +197,7 @@ class Encoder:
         for tag, is_kind, to in _kinds:
             if is_kind(value):
                 return {"$": tag, **to(value, self)}
-        for base in (bool, int, float, str, bytes, dict, list, tuple, set, frozenset):
+        for base in _BASES:
             if isinstance(value, base):  # a subclass of the notebook's own
                 return self.encode(base(value))
         raise Unencodable(_kind(value), _hint(value))
@@ -236,6 +239,10 @@ class Decoder:
         """The decoded values of these fields of a tagged object."""
         return [self.decode(value[name]) for name in fields]
 
+    def binary(self, got):
+        """The bytes of a tagged object: of a buffer, or, from kernels that send none, in base64."""
+        return base64.b64decode(got["base64"]) if "base64" in got else bytes(self.buffers[got["buffer"]])
+
     def find(self, described, is_kind):
         """The class that `describe` named, where it is known here and of the kind, else None."""
         qualname = described["name"].split(".")
@@ -259,16 +266,16 @@ def _is_plain(values) -> bool:
     if kinds == {float}:
         return all(map(math.isfinite, values))
     if kinds <= {int, bool}:
-        return max(values).bit_length() <= _LARGEST and min(values).bit_length() <= _LARGEST
+        return all(end(values).bit_length() <= _LARGEST for end in (min, max))
     return False
 
 
 # ------------------------------------------------------------------ the kinds
 
-_encoders: dict = {}
-_decoders: dict = {}
-_kinds: list = []
-_extensions: list = []
+_encoders: dict[Any, Any] = {}
+_decoders: dict[str, Any] = {}
+_kinds: list[Any] = []
+_extensions: list[Any] = []
 
 
 def register(tag, cls, to, of) -> None:
@@ -288,13 +295,13 @@ def register(tag, cls, to, of) -> None:
 
 
 def _load_tables() -> None:
-    """Add the kinds that libraries make, once one is met: the module beside this one, whatever its name here."""
+    """Add the kinds that libraries make, once one is met: by the module beside this one."""
     if not _extensions:
         importlib.import_module(__name__ + "_tables").install(sys.modules[__name__])
 
 
 def extend(extension) -> None:
-    """Ask a function of value and encoder, which returns what is encoded or None, for types not known here."""
+    """Ask a function of value and encoder, which returns what is encoded or None, for other types."""
     _extensions.append(extension)
 
 
@@ -417,7 +424,7 @@ register(
     "bytes",
     bytes,
     lambda value, encoder: {"buffer": encoder.buffer(value)},
-    lambda got, decoder: bytes(decoder.buffers[got["buffer"]]),
+    lambda got, decoder: decoder.binary(got),
 )
 register(
     "bytearray",
@@ -507,7 +514,7 @@ register(
 
 # ----------------------------------------------- classes of a notebook's own
 
-_stand_ins: dict = {}
+_stand_ins: dict[Any, Any] = {}
 
 
 def _described(cls):
@@ -546,7 +553,7 @@ def _of_enum(got, decoder):
 
         def make():
             mixed = {"int": int, "str": str, "float": float}.get(got["mixed"])
-            bases = {"IntFlag": enum.IntFlag, "Flag": enum.Flag, "Enum": enum.Enum}
+            bases: Any = {"IntFlag": enum.IntFlag, "Flag": enum.Flag, "Enum": enum.Enum}
             short = described["name"].rpartition(".")[2]
             return bases[got["base"]](short, list(members.items()), **({"type": mixed} if mixed else {}))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from typing import Any
 
 __all__ = ["install"]
 
@@ -16,7 +17,7 @@ _FIGURES = ("matplotlib.figure", "Figure")
 _DISPLAYS = ("HTML", "Markdown", "Latex", "SVG", "JSON", "Math", "Javascript", "Pretty")
 
 
-_encoding = None
+_encoding: Any = None
 
 
 def install(encoding) -> None:
@@ -340,6 +341,40 @@ def _has(module) -> bool:
     return True
 
 
+# ------------------------------------------------------ tables of other languages
+
+_DTYPES = {"integer": "Int64", "logical": "boolean", "numeric": "float64", "character": "object"}
+_PLAIN_DTYPES = {"integer": "int64", "logical": "bool"}  # where nothing is missing
+
+
+def _of_table(got, decoder):
+    """A table by columns: a DataFrame where pandas is here, else a list of rows."""
+    names = decoder.decode(got["names"])
+    columns = [decoder.decode(column["items"]) for column in got["columns"]]
+    if not _has("pandas"):
+        return [dict(zip(names, row)) for row in zip(*columns)]  # noqa: B905 - Python 3.8
+    pd = importlib.import_module("pandas")
+    index = None if got["rows"] is None else decoder.decode(got["rows"])
+    made = {}
+    for position, (column, items) in enumerate(zip(got["columns"], columns)):  # noqa: B905 - Python 3.8
+        made[position] = _of_table_column(column, items, index, pd)
+    frame = pd.DataFrame(made, index=index)
+    frame.columns = names
+    return frame
+
+
+def _of_table_column(column, items, index, pd):
+    kind = column["kind"]
+    if kind == "factor":
+        return pd.Series(pd.Categorical(items, categories=column["levels"]), index=index)
+    if kind in ("Date", "POSIXct"):
+        return pd.Series(pd.to_datetime(items), index=index)
+    dtype = _DTYPES.get(kind)
+    if None not in items:
+        dtype = _PLAIN_DTYPES.get(kind, dtype)
+    return pd.Series(items, index=index, dtype=dtype)
+
+
 # --------------------------------------------------------------------- polars
 
 
@@ -387,7 +422,7 @@ def _displays(value, encoder, display):
 
 
 def _of_picture(got, decoder):
-    data = bytes(decoder.buffers[got["buffer"]])
+    data = decoder.binary(got)
     if not _has("IPython.display"):
         return data
     return importlib.import_module("IPython.display").Image(data, format=got["format"])
@@ -427,6 +462,7 @@ _OF = {
     ),
     "pd.Offset": _of_pd(lambda pd, got, _: pd.tseries.frequencies.to_offset(got["freq"])),
     "pl": _of_polars,
+    "table": _of_table,
     "picture": _of_picture,
     "display": _of_display,
 }

@@ -8,6 +8,7 @@ started in the usual way. Behind Jupyter's provisioner interface nobody sees the
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,8 +20,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
-
-from restified_magics.warden import warden
 
 __all__ = ["ForkProvisioner", "can_fork"]
 
@@ -42,6 +41,8 @@ def answer(**fields):
 
 def child(request):
     os.setsid()
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for descriptor in (requests, answers, nothing, wakeup, waking):
         os.close(descriptor)
     signal.set_wakeup_fd(-1)
@@ -70,8 +71,11 @@ try:
     import ipykernel.debugger
 except ImportError:
     pass
-import gc, threading
+import ctypes, gc, threading
 
+PR_SET_PDEATHSIG = 1
+prctl = getattr(ctypes.CDLL(None), "prctl", None)  # so that no kernel outlives a server that was killed
+children = set()
 wakeup, waking = os.pipe()
 os.set_blocking(waking, False)
 signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
@@ -92,6 +96,7 @@ while True:
                 break
             if pid == 0:
                 break
+            children.discard(pid)
             answer(ended=pid, code=os.waitstatus_to_exitcode(status) if hasattr(os, "waitstatus_to_exitcode")
                    else -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
     if requests in readable:
@@ -112,7 +117,14 @@ while True:
                     os._exit(1)
                 finally:
                     os._exit(0)
+            children.add(pid)
             answer(request=request["number"], pid=pid)
+for pid in children:  # who asked is gone, however it ended
+    for end, whom in ((os.killpg, pid), (os.kill, pid)):
+        try:
+            end(whom, signal.SIGKILL)
+        except OSError:
+            pass
 """
 
 
@@ -170,9 +182,6 @@ class ForkServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        watching = warden()
-        if watching is not None:
-            watching.watch(self._process.pid, os.devnull)
         threading.Thread(target=self._listen, name="restified-fork-server", daemon=True).start()
 
     def _listen(self) -> None:
@@ -263,21 +272,33 @@ def _cut(argv: list[str]) -> int | None:
     return None
 
 
-class ForkProvisioner(LocalProvisioner):
+def _unwanted(asked: asyncio.Future[Forked | None]) -> None:
+    """End a kernel that came when nobody waited for it any more."""
+    forked = None if asked.cancelled() or asked.exception() else asked.result()
+    if forked is not None:
+        forked.kill()
+
+
+class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     """Jupyter's provisioner for kernels of this machine, whose process is forked where that can be done."""
 
     log_file: str = ""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Fork the kernel, or start it in the usual way where there is no server for it."""
-        import asyncio  # it runs in a loop
-
         cut = _cut(cmd)
         forked = None
         if cut is not None:
             server = _server(cmd[: cut - 1], kwargs["env"])
             argv = [cmd[cut], *cmd[cut + 1 :]]
-            forked = await asyncio.to_thread(server.fork, argv, str(kwargs["cwd"]), self.log_file)
+            asked = asyncio.ensure_future(
+                asyncio.to_thread(server.fork, argv, str(kwargs["cwd"]), self.log_file)
+            )
+            try:
+                forked = await asyncio.shield(asked)
+            except asyncio.CancelledError:
+                asked.add_done_callback(_unwanted)
+                raise
         if forked is None:
             return await super().launch_kernel(cmd, **kwargs)
         self.process = forked

@@ -86,10 +86,9 @@ class Connection:
                     continue  # not signed with our key, or not a message at all
                 yield channel, message
 
-    @property
     def ready(self) -> bool:
         """Whether messages wait to be received."""
-        return any(self._sockets[channel].get(zmq.EVENTS) & zmq.POLLIN for channel in ("iopub", "shell"))
+        return any(int(socket.get(zmq.EVENTS)) & zmq.POLLIN for socket in self.sockets)
 
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
@@ -123,10 +122,10 @@ class ForMessages:
         if self._ended is not None:
             poller.register(self._ended, zmq.POLLIN)
         moment = MOMENT if self._seconds is None else min(MOMENT, self._seconds)
-        poller.poll(max(0.0, moment) * 1000)
+        poller.poll(int(max(0.0, moment) * 1000) + 1)
 
     async def wait(self) -> None:
-        if self._connection.ready:
+        if self._connection.ready():
             return
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         descriptors = [int(socket.get(zmq.FD)) for socket in self._connection.sockets]
@@ -139,7 +138,7 @@ class ForMessages:
             await asyncio.sleep(0.01)
             return
         try:
-            if self._connection.ready:  # a change before the descriptor was watched is not told by it
+            if self._connection.ready():  # a change before the descriptor was watched is not told by it
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), self._seconds)

@@ -14,7 +14,8 @@ from typing import Any
 from restified_magics.deadline import Deadline, shielded
 from restified_magics.errors import KernelDied, ModelTimeout, NotebookError, RestifiedError
 from restified_magics.keeper import keeper
-from restified_magics.kernel_pool import ENDING, KernelPool, release, release_later, shared_pool
+from restified_magics.kernel_language import LanguageRequest, preparation
+from restified_magics.kernel_pool import ENDING, KernelPool, Prepare, release, release_later, shared_pool
 from restified_magics.kernel_process import Kernel, TimeIsUp, environment, installed_kernels, kernel_spec
 from restified_magics.kernel_python import PythonRequest, prepare
 from restified_magics.model import Call, Model, Record
@@ -65,6 +66,7 @@ class KernelModel(Model):
         self.reuse = reuse
         self.start_timeout = start_timeout
         self._shares = _Shares()
+        self._languages: dict[str, str] = {}
         super().__init__(source, cwd=cwd, timeout=timeout, name=name)
         weakref.finalize(self, self._shares.drop).atexit = False
 
@@ -85,6 +87,13 @@ class KernelModel(Model):
                 f"needs the kernel {name!r}, which is not installed. Installed: {known}. Install it, or "
                 "choose one of them by kernel_name=",
             )
+
+    def _language(self, kernel_name: str) -> str:
+        """The language of a kernelspec, in lower case."""
+        if kernel_name not in self._languages:
+            spec = kernel_spec(kernel_name)
+            self._languages[kernel_name] = str(spec.language).lower() if spec is not None else ""
+        return self._languages[kernel_name]
 
     # -------------------------------------------------------------- kernels
 
@@ -107,8 +116,11 @@ class KernelModel(Model):
 
     def _pool(self, notebook: Notebook) -> KernelPool:
         """The pool for kernels like those that a call needs now."""
+        name = self._kernel_of(notebook)
+        language = self._language(name)
         return self._shares.pool(
-            self._kernel_of(notebook),
+            name,
+            prepare if language == "python" else preparation(language),
             str(self.cwd or notebook.folder or os.getcwd()),
             start_timeout=self.start_timeout,
             alone=self.reuse,
@@ -124,7 +136,12 @@ class KernelModel(Model):
         return await drive_async(self._steps(call, timeout, record))
 
     def _steps(self, call: Call, timeout: float | None, record: Record) -> Steps[Any]:
-        request = PythonRequest(call, record=record is not None)
+        language = self._language(self._kernel_of(call.notebook))
+        request: PythonRequest | LanguageRequest = (
+            PythonRequest(call, record=record is not None)
+            if language == "python"
+            else LanguageRequest(call, language, record=record is not None)
+        )
         outlet = Outlet(call, record)
         started = time.perf_counter()
         with _told(call, timeout):
@@ -151,9 +168,11 @@ class _Shares:
         self._held: KernelPool | None = None
         self.lent: set[Kernel] = set()
 
-    def pool(self, kernel_name: str, cwd: str, *, start_timeout: float, alone: bool) -> KernelPool:
+    def pool(
+        self, kernel_name: str, prepare: Prepare, cwd: str, *, start_timeout: float, alone: bool
+    ) -> KernelPool:
         env = environment()
-        key = (os.getpid(), kernel_name, cwd, env, start_timeout, alone)
+        key = (os.getpid(), kernel_name, prepare, cwd, env, start_timeout, alone)
         if self._held is not None and key == self._key and not self._held.closed:
             return self._held
         self.drop()

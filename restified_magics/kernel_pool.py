@@ -18,11 +18,12 @@ from restified_magics.keeper import keeper
 from restified_magics.kernel_process import Kernel, environment
 from restified_magics.steps import Steps
 
-__all__ = ["ENDING", "KernelPool", "release", "release_later", "shared_pool"]
+__all__ = ["ENDING", "KernelPool", "Prepare", "release", "release_later", "shared_pool"]
 
 #: Seconds that who closes a pool waits for its kernels to be gone.
 ENDING = 5.0
 
+#: Steps that make a kernel ready for calls.
 Prepare = Callable[[Kernel], Steps[None]]
 
 
@@ -95,7 +96,8 @@ class KernelPool:
     @property
     def start_timeout(self) -> float:
         """Seconds that a kernel may take to start."""
-        return self._start["timeout"]
+        seconds: float = self._start["timeout"]
+        return seconds
 
     # ---------------------------------------------------------------- lending
 
@@ -284,7 +286,7 @@ def shared_pool(kernel_name: str, cwd: str, env: Mapping[str, str], **options: A
 
     Each use is to be ended by :func:`release`; with the last one the pool is closed.
     """
-    key = (kernel_name, cwd, tuple(sorted(env.items())), tuple(sorted(options.items())))
+    key = (kernel_name, cwd, frozenset(env.items()), frozenset(options.items()))
     with _sharing:
         pool = _shared.get(key)
         if pool is None or pool._closed:

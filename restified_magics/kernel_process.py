@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -210,47 +210,34 @@ class Kernel:
         connection = self._connection
         if connection is None:
             raise self._failure("was closed")
-        identity = connection.send(kind, content, buffers=buffers)
-        reply: Message | None = None
-        idle = False
+        answers = _Answers(connection.send(kind, content, buffers=buffers), hear)
         stopped: BaseException | None = None
         until = None if deadline is None else deadline.at
         self.usable, usable = False, self.usable
-        while reply is None or not idle:
+        while not answers.complete:
             left = None if until is None else until - time.monotonic()
             try:
-                yield ForMessages(connection, self._ended, left if reply is None else patience)
+                yield ForMessages(connection, self._ended, left if answers.reply is None else patience)
             except GeneratorExit:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised again, when the kernel has ended in order
                 if stopped is not None:
                     raise stopped from None  # a second Ctrl-C: it does not wait for the first
                 stopped, until = error, self._interrupted(connection)
-            got = list(connection.received())
-            for channel, message in got:
-                if message["parent_header"].get("msg_id") != identity:
-                    continue
-                if channel == "shell":
-                    reply = message
-                elif message["msg_type"] == "status":
-                    idle = idle or message["content"].get("execution_state") == "idle"
-                    hear(message)
-                else:
-                    hear(message)
-            if not got:
-                if reply is not None:
+            if not answers.take(connection.received()):
+                if answers.reply is not None:
                     break  # the end of the outputs was lost
                 if self.has_ended():
                     raise self._failure(self._how_it_ended())
-            if stopped is None and deadline is not None and deadline.passed and reply is None:
+            if stopped is None and answers.reply is None and deadline is not None and deadline.passed:
                 stopped, until = TimeIsUp(), self._interrupted(connection)
             elif stopped is not None and until is not None and time.monotonic() >= until:
                 raise stopped
         self.usable = usable
         if stopped is not None:
             raise stopped
-        assert reply is not None  # noqa: S101 - the loop ends with it
-        return reply
+        assert answers.reply is not None  # noqa: S101 - the loop ends with it
+        return answers.reply
 
     def _interrupted(self, connection: Connection) -> float:
         if self._manager.kernel_spec.interrupt_mode == "message":
@@ -264,6 +251,10 @@ class Kernel:
         if provisioner is not None:
             with contextlib.suppress(OSError):
                 await provisioner.send_signal(number)
+
+    def file(self, name: str) -> str:
+        """The path of a file in the kernel's own folder, which goes away with it."""
+        return os.path.join(self._folder, name)
 
     def has_ended(self) -> bool:
         """Whether its process has ended."""
@@ -363,3 +354,32 @@ class Kernel:
         if self._group and hasattr(os, "killpg"):
             with contextlib.suppress(OSError):
                 os.killpg(self._group, signal.SIGKILL)
+
+
+class _Answers:
+    """What comes of one request: its reply, and all that it puts out until the kernel is idle."""
+
+    def __init__(self, identity: str, hear: Hear) -> None:
+        self._identity = identity
+        self._hear = hear
+        self._idle = False
+        self.reply: Message | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.reply is not None and self._idle
+
+    def take(self, received: Iterable[tuple[str, Message]]) -> bool:
+        """Take what is of this request; whether there was anything at all."""
+        any_came = False
+        for channel, message in received:
+            any_came = True
+            if message["parent_header"].get("msg_id") != self._identity:
+                continue
+            if channel == "shell":
+                self.reply = message
+                continue
+            if message["msg_type"] == "status" and message["content"].get("execution_state") == "idle":
+                self._idle = True
+            self._hear(message)
+        return any_came

@@ -17,12 +17,14 @@ from restified_magics.kernel_process import Kernel
 from restified_magics.model import Call
 from restified_magics.notebook import Notebook
 from restified_magics.outlets import Outlet
+from restified_magics.source import joined_magics
 from restified_magics.steps import Steps
 from restified_magics.tracebacks import Frame, Raised
 
-__all__ = ["PythonRequest", "prepare"]
+__all__ = ["EVENT", "PythonRequest", "prepare"]
 
-_EVENT = "application/vnd.restified-magics.event+json"
+#: Messages of ours on iopub: a type that no frontend shows.
+EVENT = "application/vnd.restified-magics.event+json"
 _MODULES = {
     "_restified_encoding": "encoding.py",
     "_restified_encoding_tables": "encoding_tables.py",
@@ -125,7 +127,7 @@ class PythonRequest:
 
         def hear(message: Message) -> None:
             kind, content = message["msg_type"], message["content"]
-            event = content["data"].get(_EVENT) if kind == "display_data" else None
+            event = content["data"].get(EVENT) if kind == "display_data" else None
             if event is None:
                 outlet.put(kind, content)
             elif event["nonce"] == self._nonce:  # any other is an imitation
@@ -170,6 +172,7 @@ def _cells(notebook: Notebook) -> list[dict[str, Any]]:
             {
                 "number": cell.number,
                 "source": cell.source,
+                "joined": joined_magics(cell.source),
                 "returns": cell.role == "return",
                 "raises": cell.raises,
                 "sites": [[line, column, names] for (line, column), names in places.items()],

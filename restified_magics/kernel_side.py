@@ -10,6 +10,7 @@ parameters and the value of the `return` cell, is changed in the tree that IPyth
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import json
 import linecache
@@ -19,6 +20,7 @@ import sys
 import threading
 import traceback
 import warnings
+from typing import Any
 
 from _restified_encoding import Unencodable, pack, unpack  # type: ignore[import-not-found]
 
@@ -32,9 +34,9 @@ _INPUT = (
     "(a cell with the tag `parameters`), or give that cell the tag `skip`"
 )
 
-_running = None
-_shell = None
-_publisher = None
+_running: Any = None
+_shell: Any = None
+_publisher: Any = None
 
 
 def install(shell):
@@ -46,6 +48,7 @@ def install(shell):
     global _shell, _publisher
     _shell, _publisher = shell, shell.display_pub
     shell.ast_transformers.append(_Rewriter())
+    shell.showtraceback = _forgiving(shell.showtraceback)
     shell.compile.get_code_name = _remembering(shell.compile.get_code_name)
     shell.user_ns["exit"] = shell.user_ns["quit"] = _end_call
     kernel = getattr(shell, "kernel", None)
@@ -85,6 +88,7 @@ class _Call:
         self.files = {}
         self.cell = None
         self.todo = None
+        self.shown: Any = None
         self.value = None
         self.problem = None
         names = _shell.user_ns
@@ -111,15 +115,20 @@ class _Call:
         """Run one cell as a kernel does, and return the exception that it raised, or None."""
         source, problem = cell["source"], None
         try:
-            code = _shell.transform_cell(source)
+            code = _transformed(cell)
         except Exception:
             code, problem = source, sys.exc_info()
         options = {"transformed_cell": code, "preprocessing_exc_tuple": problem}
         self.todo = cell
-        result = None
+        self.shown = result = None
+        stops = _awaits_cancelled if _shell.should_run_async(source, **options) else _interrupted_at_once
         try:
-            with _interrupted_at_once(not _shell.should_run_async(source, **options)), _seen() as hidden:
+            with stops(), _seen() as hidden:
                 result = await _shell.run_cell_async(source, store_history=True, **options)
+        except Exception:
+            if self.shown is None:
+                raise
+            return self.shown  # IPython has tripped over it: its message raises
         finally:
             self.todo = None
             if cell["returns"]:
@@ -170,7 +179,7 @@ class _Call:
     # ------------------------------------------------------- what is changed
 
     def rewritten(self, tree, cell):
-        """The cell's tree with the given values at their assignments, and the value of a `return` cell kept."""
+        """The cell's tree with given values at their assignments, and the value of a `return` cell kept."""
         sites = {(line, column): names for line, column, names in cell["sites"]}
         body = []
         for statement in tree.body:
@@ -195,7 +204,7 @@ class _Call:
         return tree
 
     def given(self, name):
-        """The value of a parameter, made where it is assigned: its class may have been defined just before."""
+        """The value of a parameter, made where it is assigned: its class may be defined just before."""
         data, first, count = self.params[name]
         return unpack(data.encode(), self.buffers[first : first + count], _shell.user_ns)
 
@@ -299,17 +308,52 @@ def _unparsed(target):
 # ------------------------------------------------------------------- the shell
 
 
+def _transformed(cell):
+    """The cell as Python, its lines with the numbers that they have in the notebook."""
+    source = cell["source"]
+    blank = len(source) - len(source.lstrip())
+    blank = source.count("\n", 0, source.rfind("\n", 0, blank) + 1)  # lines that IPython drops
+    code = _shell.transform_cell(source)
+    if cell["joined"] is not None and code.rstrip("\n").count("\n") + blank < source.rstrip("\n").count("\n"):
+        code = _shell.transform_cell(cell["joined"])
+    return "\n" * blank + code
+
+
 @contextlib.contextmanager
-def _interrupted_at_once(active):
-    """Let SIGINT interrupt code that does not await: the kernel would only cancel what awaits."""
-    if not active or threading.current_thread() is not threading.main_thread():
+def _on_interrupt(handler):
+    """Let SIGINT do this."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _interrupted_at_once():
+    """Let SIGINT interrupt code that does not await: the kernel would only cancel what awaits."""
+    return _on_interrupt(signal.default_int_handler)
+
+
+def _awaits_cancelled():
+    """Let SIGINT cancel what awaits, and wake the loop for it, which the kernel forgets where it is idle."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - this runs in one
+    return _on_interrupt(lambda *_: loop.call_soon_threadsafe(task.cancel))
+
+
+def _forgiving(showtraceback):
+    """Show a traceback, or leave it where even that raises: what is told of an error is ours."""
+
+    def shown(*args, **options):
+        if _running is not None:
+            _running.shown = sys.exc_info()[1]
+        with contextlib.suppress(Exception):
+            showtraceback(*args, **options)
+
+    return shown
 
 
 @contextlib.contextmanager

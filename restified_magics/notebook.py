@@ -17,6 +17,7 @@ from typing import Any, Literal
 from restified_magics.assignments import ParameterCell
 from restified_magics.errors import NotebookError
 from restified_magics.grammar import ParameterSet, read_parameters
+from restified_magics.languages import Language, language_of
 from restified_magics.source import has_value, parse, python_source
 
 __all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook", "write_notebook"]
@@ -95,6 +96,10 @@ class Notebook:
     @functools.cached_property
     def fields(self) -> ParameterSet:
         """The parameters with the form's title and what could not be read, by the grammar."""
+        other = language_of(self.language)
+        if other is not None:
+            tagged = self.with_role("parameters")
+            return other.fields([(cell.number - 1, cell.source) for cell in tagged])
         return read_parameters(
             [
                 ParameterCell(cell.number - 1, python_source(cell.source), cell.role == "parameters")
@@ -204,8 +209,9 @@ def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) ->
     bare = [_without_outputs(cell) for cell in listed]
     cells = tuple(_cell(number, cell, name) for number, cell in enumerate(bare, 1))
     notebook = Notebook(name, path, path.parent if path else None, cells, {**node, "cells": bare})
+    other = language_of(notebook.language)
     for cell in notebook.with_role("return"):
-        _check_return(cell, name)
+        _check_return(cell, name, other)
     return notebook
 
 
@@ -255,18 +261,28 @@ def _role(kind: object, tags: frozenset[str]) -> Role:
     return "parameters" if "parameters" in tags else "code"
 
 
-def _check_return(cell: Cell, name: str) -> None:
+def _check_return(cell: Cell, name: str, other: Language | None) -> None:
     """Refuse a `return` cell without a value, while its author still looks at the notebook."""
+    if other is not None:
+        _refuse(cell, name, other.without_value(cell.source))
+        return
     try:
         body: Sequence[ast.stmt] = parse(python_source(cell.source)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # the call will raise it, at the cell and the line
     if not body:
+        _refuse(cell, name, "")
+    elif not has_value(body[-1]):
+        _refuse(cell, name, ast.unparse(body[-1]).splitlines()[0])
+
+
+def _refuse(cell: Cell, name: str, ends: str | None) -> None:
+    """Raise where a `return` cell ends in a statement without a value, or is empty."""
+    if ends == "":
         raise NotebookError(
             name, f"cell {cell.number} has the tag `return` and is empty. Write what to return"
         )
-    if not has_value(body[-1]):
-        ends = ast.unparse(body[-1]).splitlines()[0]
+    if ends is not None:
         raise NotebookError(
             name,
             f"cell {cell.number} has the tag `return` and ends in `{ends}`, which has no value. "

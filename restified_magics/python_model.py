@@ -87,8 +87,7 @@ class PythonModel(Model):
         if language is not None and language not in _PYTHON:
             raise NotebookError(
                 notebook.name,
-                f"is a notebook in {language}, and PythonModel runs Python. KernelModel, for other "
-                "languages, arrives with a later version",
+                f"is a notebook in {language}, and PythonModel runs Python. Use KernelModel, or --kernel",
             )
 
     # ----------------------------------------------------------------- calls

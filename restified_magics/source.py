@@ -8,7 +8,7 @@ import re
 import warnings
 from typing import Any
 
-__all__ = ["has_value", "parse", "python_source"]
+__all__ = ["has_value", "joined_magics", "parse", "python_source"]
 
 _PROMPT = re.compile(r"\s*In \[\d+\]:")
 _BLANK = re.compile(r"\A(?:[ \t\f]*\r?\n)*")
@@ -49,15 +49,24 @@ def python_source(source: str) -> str:
     try:
         text: str = _transformer().transform_cell(source)
         if text.rstrip("\n").count("\n") + blank < source.rstrip("\n").count("\n"):
-            text = _transformer().transform_cell(_CONTINUED.sub(_joined, source))
+            text = _transformer().transform_cell(joined_magics(source) or source)
     except (SyntaxError, ValueError, RecursionError, IndexError):
         return source
     # IPython drops the empty lines that a cell begins with; the line numbers need them.
     return "\n" * blank + text
 
 
+def joined_magics(source: str) -> str | None:
+    """The cell with each magic that is continued over lines on one, and empty lines after it; else None.
+
+    IPython joins them too, and leaves no lines in their place, so that all that follow have other numbers.
+    """
+    joined, count = _CONTINUED.subn(_joined, source)
+    return joined if count else None
+
+
 def _joined(found: re.Match[str]) -> str:
-    """The lines of a magic as one, and empty ones after it: IPython joins them, and leaves none."""
+    """The lines of a magic as one, and empty ones after it."""
     lines = found[0].split("\\\n")
     return " ".join(line.strip() if number else line for number, line in enumerate(lines)) + "\n" * (
         len(lines) - 1
