@@ -9,6 +9,7 @@
     ├── ReturnError         the value of the `return` cell cannot leave the kernel
     ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
     ├── KernelDied          the kernel of a call ended, or did not start
+    ├── TaskDied            the process of an isolated task ended before the task did
     └── ModelRecursionError Models that call each other without an end (also a RecursionError)
 
     NotebookWarning         something in a notebook has no effect, and the author should know
@@ -37,6 +38,7 @@ __all__ = [
     "ParameterError",
     "RestifiedError",
     "ReturnError",
+    "TaskDied",
     "can_cross",
 ]
 
@@ -233,6 +235,15 @@ class KernelDied(RestifiedError):  # noqa: N818 - the word of the field
         self.cell = cell
         self.said = said
         self.result = result
+
+
+class TaskDied(RestifiedError):  # noqa: N818 - as the kernel of a call
+    """The process of an isolated task ended before the task did: it crashed, or something ended it.
+
+    Example:
+        >>> print(TaskDied("the process of the task crashed by SIGSEGV"))
+        the process of the task crashed by SIGSEGV
+    """
 
 
 class ModelRecursionError(RestifiedError, RecursionError):

@@ -22,6 +22,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 STOREYS = {
     "core": [
         "errors",
+        "environment",
         "source",
         "known_names",
         "arithmetic",
@@ -68,6 +69,9 @@ STOREYS = {
         "kernel_side",
         "outlets",
         "kernel_model",
+        "isolation",
+        "isolated_process",
+        "isolated_child",
     ],
     "faces": ["magics", "arguments", "call_site", "cell_model", "completion", "expressions", "view_values"],
 }
@@ -161,6 +165,7 @@ ERRORS = [
     errors.CellError(
         "m.ipynb", cell=1, cell_id="a", line=2, source_line="x", ename="E", evalue="v", traceback=["t"]
     ),
+    errors.TaskDied("the process of the task crashed by SIGSEGV"),
     errors.ModelTimeout("m.ipynb", seconds=1.5, cell=3, stopped=False),
     errors.ModelRecursionError(["a.ipynb", "b.ipynb"]),
 ]
