@@ -32,6 +32,7 @@ STOREYS = {
         "plain_types",
         "telling",
         "parameters",
+        "reading",
         "layout",
         "colab",
         "comments",
