@@ -8,6 +8,7 @@
     ├── CellError           a cell of the Model raised
     ├── ReturnError         the value of the `return` cell cannot leave the kernel
     ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
+    ├── ModelCancelled      the call was cancelled while it ran
     ├── KernelDied          the kernel of a call ended, or did not start
     ├── TaskDied            the process of an isolated task ended before the task did
     └── ModelRecursionError Models that call each other without an end (also a RecursionError)
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CellError",
     "KernelDied",
+    "ModelCancelled",
     "ModelRecursionError",
     "ModelTimeout",
     "NotebookError",
@@ -177,6 +179,33 @@ class ModelTimeout(RestifiedError, TimeoutError):  # noqa: N818 - the word of th
         super().__init__(f"{place}: stopped after {seconds:g} s, the call's timeout{left}")
         self.notebook = notebook
         self.seconds = seconds
+        self.cell = cell
+        self.stopped = stopped
+        self.result = result
+
+
+class ModelCancelled(RestifiedError):  # noqa: N818 - the word of the field
+    """The call was cancelled while it ran.
+
+    Attributes:
+        notebook: the path or name of the Model's notebook.
+        cell: position of the cell that was running, counted from 1, or None between cells.
+        stopped: False where a thread blocked in C code could not be stopped: the call was left
+            to itself, and what it still does reaches neither a result nor an output.
+        result: the call's :class:`~restified_magics.result.Result` up to then.
+
+    Example:
+        >>> print(ModelCancelled("rows.ipynb", cell=4))
+        rows.ipynb, cell 4: cancelled
+    """
+
+    def __init__(
+        self, notebook: str, *, cell: int | None = None, stopped: bool = True, result: Result | None = None
+    ) -> None:
+        place = f"{notebook}, cell {cell}" if cell else notebook
+        left = "" if stopped else "; it is blocked in C code and cannot be stopped, so it was left to itself"
+        super().__init__(f"{place}: cancelled{left}")
+        self.notebook = notebook
         self.cell = cell
         self.stopped = stopped
         self.result = result

@@ -8,7 +8,7 @@ import inspect
 import os
 import pathlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from restified_magics import summary
@@ -16,6 +16,7 @@ from restified_magics.errors import ModelRecursionError, NotebookError
 from restified_magics.notebook import Notebook
 from restified_magics.parameters import Parameter, bind
 from restified_magics.result import Result
+from restified_magics.runs import Run
 from restified_magics.sources import open_source
 from restified_magics.telling import shorten
 
@@ -275,7 +276,36 @@ class Model(abc.ABC):
         await self._run_async(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 
+    def start(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_end: Callable[[Run], object] | None = None,
+    ) -> Run:
+        """Begin a call in a thread of its own, and return at once with a `Run`: state, progress, cancel.
+
+        Args:
+            params: values by the names of the parameters.
+            timeout: seconds that this call may take; None is the Model's own limit.
+            on_end: called with the Run, in its thread, once it has ended.
+
+        Raises:
+            ParameterError: a value is missing, unknown or of the wrong kind. Nothing was begun.
+
+        Example:
+            >>> import restified_magics
+            >>> run = restified_magics.PythonModel("examples/fibonacci.ipynb").start({"n": 20})
+            >>> run.value()
+            6765
+        """
+        return Run(self, params, timeout=timeout, on_end=on_end)
+
     # -------------------------------------------------------------- the seam
+
+    def _give_up(self, call: Call) -> Callable[[], object]:  # noqa: ARG002 - most kinds hold nothing
+        """Leave a call to itself that cannot be stopped; what is returned is called when it ends at last."""
+        return lambda: None
 
     @abc.abstractmethod
     def _run(self, call: Call, timeout: float | None, *, record: Record) -> Any:

@@ -41,6 +41,8 @@ STOREYS = {
         "notebook",
         "sources",
         "result",
+        "deadline",
+        "runs",
         "summary",
         "model",
         "encoding",
@@ -56,7 +58,6 @@ STOREYS = {
         "figures",
         "process_state",
         "local_modules",
-        "deadline",
         "loops",
         "shell",
         "steps",
@@ -101,7 +102,7 @@ def test_every_module_has_a_place():
 def test_layers(module):
     """No module imports from a storey above its own."""
     own = ORDER.index(_storey(module))
-    typing_only = {("errors", "result"), ("summary", "model")}  # names in annotations
+    typing_only = {("errors", "result"), ("summary", "model"), ("runs", "model")}  # names in annotations
     for imported in _imports(module):
         if (module, imported) not in typing_only:
             assert ORDER.index(_storey(imported)) <= own, f"{module} imports {imported}"
@@ -168,6 +169,7 @@ ERRORS = [
     ),
     errors.TaskDied("the process of the task crashed by SIGSEGV"),
     errors.ModelTimeout("m.ipynb", seconds=1.5, cell=3, stopped=False),
+    errors.ModelCancelled("m.ipynb", cell=3, stopped=False),
     errors.ModelRecursionError(["a.ipynb", "b.ipynb"]),
 ]
 
