@@ -7,6 +7,7 @@
     ├── ParameterError      values that a Model does not take (also a TypeError)
     ├── CellError           a cell of the Model raised
     ├── ReturnError         the value of the `return` cell cannot leave the kernel
+    ├── MediaError          a returned value cannot be had in this media type (also a TypeError)
     ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
     ├── ModelCancelled      the call was cancelled while it ran
     ├── KernelDied          the kernel of a call ended, or did not start
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CellError",
     "KernelDied",
+    "MediaError",
     "ModelCancelled",
     "ModelRecursionError",
     "ModelTimeout",
@@ -231,6 +233,20 @@ class ReturnError(RestifiedError):
         self.cell = cell
         self.reason = reason
         self.result = result
+
+
+class MediaError(RestifiedError, TypeError):
+    """A returned value cannot be had in the form that was asked for.
+
+    Attributes:
+        reason: what cannot be written, and what to return instead.
+        offered: the media types in which the value can be had, or may be.
+    """
+
+    def __init__(self, reason: str, offered: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offered = list(offered)
 
 
 class KernelDied(RestifiedError):  # noqa: N818 - the word of the field

@@ -47,6 +47,8 @@ STOREYS = {
         "model",
         "encoding",
         "encoding_tables",
+        "media",
+        "plain_json",
     ],
     "models": [
         "python_model",
@@ -168,6 +170,7 @@ ERRORS = [
         "m.ipynb", cell=1, cell_id="a", line=2, source_line="x", ename="E", evalue="v", traceback=["t"]
     ),
     errors.TaskDied("the process of the task crashed by SIGSEGV"),
+    errors.MediaError("42 cannot be had as image/png", ["application/json"]),
     errors.ModelTimeout("m.ipynb", seconds=1.5, cell=3, stopped=False),
     errors.ModelCancelled("m.ipynb", cell=3, stopped=False),
     errors.ModelRecursionError(["a.ipynb", "b.ipynb"]),
