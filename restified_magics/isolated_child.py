@@ -17,11 +17,11 @@ import struct
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["PIECE", "RAISED", "REPORT", "VALUE", "Child", "report", "serve"]
+__all__ = ["PIECE", "RAISED", "REPORT", "VALUE", "Child", "in_fork_server", "report", "serve"]
 
 #: Bytes of a message that are sent at once, so that who receives can look at the clock in between.
 PIECE = 1 << 20
@@ -36,13 +36,20 @@ _parent: Connection | None = None
 
 
 class Child:
-    """What the fork server's child is told to be: the standard library asks it to `_bootstrap`."""
+    """What the fork server's child is told to be: the standard library asks it to `_bootstrap`.
+
+    Args:
+        initializer: what it does before it waits for its task.
+    """
+
+    def __init__(self, initializer: Callable[[], object] | None) -> None:
+        self._initializer = initializer
 
     def _bootstrap(self, _parent_sentinel: object = None) -> int:
         inherited: Sequence[int] = multiprocessing.forkserver.get_inherited_fds() or ()
         # a task that uses multiprocessing's fork server gets one of its own, which ends with it
         _renew_fork_server()
-        serve(Connection(inherited[0]))
+        serve(Connection(inherited[0]), self._initializer)
         return 0
 
 
@@ -53,10 +60,12 @@ def _renew_fork_server() -> None:
     server.__init__()
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: Connection, initializer: Callable[[], object] | None = None) -> None:
     """Wait for one task, do it, and wait to be killed."""
     global _parent
     _be_alone()
+    if initializer is not None:
+        initializer()
     try:
         content = connection.recv_bytes()
     except (EOFError, OSError):
@@ -151,7 +160,7 @@ def _flush() -> None:
             stream.flush()
 
 
-def _is_server() -> bool:
+def in_fork_server() -> bool:
     """Whether this process is a fork server: its program is one line that names its function."""
     return getattr(sys.modules["__main__"], "main", None) is multiprocessing.forkserver.main
 
@@ -166,5 +175,5 @@ def _become_server() -> None:
     os.register_at_fork(before=gc.freeze)
 
 
-if _is_server():
+if in_fork_server():
     _become_server()

@@ -20,7 +20,9 @@ from restified_magics.errors import TaskDied
 from restified_magics.isolated_child import RAISED, REPORT, Child, serve
 from restified_magics.warden import warden
 
-__all__ = ["IsolatedProcess", "NotStarted", "can_fork"]
+__all__ = ["Initializer", "IsolatedProcess", "NotStarted", "can_fork"]
+
+Initializer = Callable[[], object] | None
 
 _HEADER = struct.Struct("!cQ")
 _ATTEMPTS = 20  # rounds of ending what a task started; a process that has ended starts nothing new
@@ -41,16 +43,19 @@ class IsolatedProcess:
     Args:
         preload: modules that the fork server has imported.
         fork: fork it from the server; else it is a new Python, which takes much longer.
+        initializer: what it does before it waits.
     """
 
-    def __init__(self, preload: Sequence[str], *, fork: bool) -> None:
+    def __init__(self, preload: Sequence[str], *, fork: bool, initializer: Initializer = None) -> None:
         self._lock = threading.Lock()
         self._closed = False
         self._connection, theirs = multiprocessing.Pipe()
         with contextlib.ExitStack() as undo:
             undo.callback(self._connection.close)
             with theirs:
-                self._handle: _Forked | _Spawned = _Forked(theirs, preload) if fork else _Spawned(theirs)
+                self._handle: _Forked | _Spawned = (
+                    _Forked(theirs, preload, initializer) if fork else _Spawned(theirs, initializer)
+                )
             undo.pop_all()
         self.pid = self._handle.pid
         watching = warden()
@@ -168,11 +173,11 @@ def _server(preload: Sequence[str]) -> multiprocessing.forkserver.ForkServer:
 class _Forked:
     """Forked from a server, the standard library's, without importing the parent's ``__main__``."""
 
-    def __init__(self, theirs: Connection, preload: Sequence[str]) -> None:
+    def __init__(self, theirs: Connection, preload: Sequence[str], initializer: Initializer) -> None:
         self.sentinel, writing = _server(preload).connect_to_new_process([theirs.fileno()])
         try:
             with open(writing, "wb") as pipe:
-                pipe.write(pickle.dumps({}) + pickle.dumps(Child()))
+                pipe.write(pickle.dumps({}) + pickle.dumps(Child(initializer)))
             self.pid: int = multiprocessing.forkserver.read_signed(self.sentinel)
         except (OSError, EOFError):
             os.close(self.sentinel)
@@ -198,9 +203,9 @@ class _Forked:
 class _Spawned:
     """A new Python, where there is no fork."""
 
-    def __init__(self, theirs: Connection) -> None:
+    def __init__(self, theirs: Connection, initializer: Initializer) -> None:
         self._process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(theirs,), daemon=True
+            target=serve, args=(theirs, initializer), daemon=True
         )
         self._process.start()
         self.sentinel = self._process.sentinel

@@ -17,7 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from restified_magics.environment import environment
 from restified_magics.errors import TaskDied
-from restified_magics.isolated_process import IsolatedProcess, NotStarted, can_fork
+from restified_magics.isolated_process import Initializer, IsolatedProcess, NotStarted, can_fork
 
 __all__ = ["IsolatedExecutor", "TaskFuture"]
 
@@ -87,6 +87,8 @@ class IsolatedExecutor(concurrent.futures.Executor):
         max_workers: how many tasks run at once; None is the number of processors.
         ahead: how many processes wait for tasks; None is as many as `max_workers`.
         preload: modules that the server imports, once, before it forks.
+        initializer: called in each process before it waits for its task, while there is time. What it
+            has used is at hand then: pages of memory that a forked process shares are slow at first touch.
         timeout: seconds that a task may take; None is without limit.
         start_method: ``"forkserver"``, or ``"spawn"``, a new Python for each task, which is the default
             where there is no fork.
@@ -105,6 +107,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
         *,
         ahead: int | None = None,
         preload: Sequence[str] = (),
+        initializer: Initializer = None,
         timeout: float | None = None,
         start_method: Literal["forkserver", "spawn"] | None = None,
     ) -> None:
@@ -120,12 +123,13 @@ class IsolatedExecutor(concurrent.futures.Executor):
         self.timeout = timeout
         self._fork = can_fork() if start_method is None else start_method == "forkserver"
         self._preload = tuple(preload)
+        self._initializer = initializer
         self._lanes = concurrent.futures.ThreadPoolExecutor(workers, "restified-isolated")
+        self._starter = concurrent.futures.ThreadPoolExecutor(1, "restified-isolated-starter")
         self._lock = threading.Lock()
         self._tasks: dict[int, _Task] = {}
         self._numbers = itertools.count()
         self._ready: collections.deque[IsolatedProcess] = collections.deque()
-        self._starting = 0
         self._closed = False
         weakref.finalize(self, _close_all, self._ready)
 
@@ -161,7 +165,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
         """Start the processes that wait for tasks, so that the first task finds one; return at once."""
         with self._lock:
             if not self._closed:
-                self._lanes.submit(self._fill)
+                self._starter.submit(self._fill)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks; those that were submitted are still done.
@@ -180,6 +184,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
         if idle:
             _close_all(self._ready)
         self._lanes.shutdown(wait=wait)
+        self._starter.shutdown(wait=wait)
         if wait:
             _close_all(self._ready)
 
@@ -197,33 +202,35 @@ class IsolatedExecutor(concurrent.futures.Executor):
     def _run(self, number: int) -> None:
         task = self._tasks[number]
         future = task.future
+        process = value = None
         try:
-            value = None if future.cancelled() else self._done(task)
+            if not future.cancelled():
+                content = pickle.dumps((_setting(), pickle.dumps(task.call, protocol=5)), protocol=5)
+                process = self._given(task, content)
+                del content
+                value = process.outcome(task.timeout, future._heard)
         except BaseException as error:  # noqa: BLE001 - raised again by who asks the future
             with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled meanwhile
                 future.set_exception(error)
         else:
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 future.set_result(value)
-        finally:
-            if future.cancelled():
-                future.set_running_or_notify_cancel()
-            with self._lock:
-                del self._tasks[number]
-                last = self._closed and not self._tasks
-            if last:
-                _close_all(self._ready)
+        finally:  # who waits has the result already
+            self._ended(number, future, process)
 
-    def _done(self, task: _Task) -> Any:
-        content = pickle.dumps((_setting(), pickle.dumps(task.call, protocol=5)), protocol=5)
-        process = self._given(task, content)
-        try:
-            del content
-            self._fill()  # while the task runs
-            return process.outcome(task.timeout, task.future._heard)
-        finally:
-            task.future._give(None)
+    def _ended(self, number: int, future: TaskFuture[Any], process: IsolatedProcess | None) -> None:
+        if process is not None:
+            future._give(None)
             process.close()
+        if future.cancelled():
+            future.set_running_or_notify_cancel()
+        with self._lock:
+            del self._tasks[number]
+            last = self._closed and not self._tasks
+            if not self._closed:
+                self._starter.submit(self._fill)
+        if last:
+            _close_all(self._ready)
 
     def _given(self, task: _Task, content: bytes) -> IsolatedProcess:
         """A process that has the task."""
@@ -247,31 +254,29 @@ class IsolatedExecutor(concurrent.futures.Executor):
             try:
                 process = self._ready.popleft()
             except IndexError:
-                return IsolatedProcess(self._preload, fork=self._fork)
+                return self._started()
             if process.usable:
                 return process
             process.close()
 
+    def _started(self) -> IsolatedProcess:
+        return IsolatedProcess(self._preload, fork=self._fork, initializer=self._initializer)
+
     def _fill(self) -> None:
-        """Start the processes that are missing."""
-        while True:
-            with self._lock:
-                if self._closed or len(self._ready) + self._starting >= self.ahead:
-                    return
-                self._starting += 1
-            process = None
+        """Start the processes that are missing; by the starter."""
+        while not self._closed and len(self._ready) < self.ahead:
             try:
-                process = IsolatedProcess(self._preload, fork=self._fork)
+                process = self._started()
             except (TaskDied, OSError):
                 return  # the task that needs one tells why
-            finally:
-                with self._lock:
-                    self._starting -= 1
-                    kept = process is not None and not self._closed
-                    if process is not None and kept:
-                        self._ready.append(process)
-            if not kept:
+            if not self._kept(process):
                 process.close()
+
+    def _kept(self, process: IsolatedProcess) -> bool:
+        with self._lock:
+            if not self._closed:
+                self._ready.append(process)
+            return not self._closed
 
 
 def _close_all(processes: collections.deque[IsolatedProcess]) -> None:
