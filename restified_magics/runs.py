@@ -17,6 +17,7 @@ from restified_magics.errors import ModelCancelled
 
 if TYPE_CHECKING:
     from restified_magics.model import Model
+    from restified_magics.notebook import Notebook
     from restified_magics.result import Result
 
 __all__ = ["Progress", "Run", "State"]
@@ -82,6 +83,11 @@ class Run:
         self._seconds: float | None = None
         self._numbers = [cell.number for cell in self._call.notebook.cells if cell.role in _ROLES]
         threading.Thread(target=self._run, name="restified-run", daemon=True).start()
+
+    @property
+    def notebook(self) -> Notebook:
+        """The version of the notebook that it runs."""
+        return self._call.notebook
 
     @property
     def state(self) -> State:
