@@ -88,3 +88,10 @@ def unload_ipython_extension(ip: Any) -> None:
     from restified_magics.magics import unload
 
     unload(ip)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """What Jupyter Server loads: notebooks as REST endpoints."""
+    from restified_magics.server import RestifiedApp
+
+    return [{"module": "restified_magics.server", "app": RestifiedApp}]

@@ -8,7 +8,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from restified_magics.model import current_call
 
@@ -25,7 +25,10 @@ class Recorder:
 
     Attributes:
         outputs: for each cell of the notebook its outputs, nbformat 4 dicts.
+        limit: characters of outputs that a call keeps, for all of a process; None is without limit.
     """
+
+    limit: ClassVar[int | None] = None
 
     def __init__(self, cells: int, *, echo: bool = False, outer: Any = None) -> None:
         self.echo = echo
@@ -34,6 +37,7 @@ class Recorder:
         self._cell = 0
         self._clear_next = False
         self._shown: dict[str, list[dict[str, Any]]] = {}
+        self._size = 0
         self._lock = threading.Lock()
 
     def begin(self, number: int) -> None:
@@ -47,6 +51,8 @@ class Recorder:
         if not text:
             return
         with self._lock:
+            if not self._has_room(len(text)):
+                return
             outputs = self._ready()
             if outputs and outputs[-1].get("name") == stream:
                 outputs[-1]["text"] += text
@@ -104,9 +110,22 @@ class Recorder:
                 self._ready()
 
     def _add(self, output: dict[str, Any], identity: object) -> None:
+        if not self._has_room(sum(len(str(value)) for value in output.get("data", {}).values())):
+            return
         self._ready().append(output)
         if identity is not None:
             self._shown.setdefault(str(identity), []).append(output)
+
+    def _has_room(self, size: int) -> bool:
+        """Whether so many characters more are kept; who comes too late leaves a note, once."""
+        if self.limit is None or self._size > self.limit:
+            return self.limit is None
+        self._size += size
+        if self._size > self.limit:
+            note = f"[outputs after {self.limit} characters are left out]\n"
+            self._ready().append({"output_type": "stream", "name": "stderr", "text": note})
+            return False
+        return True
 
     def _ready(self) -> list[dict[str, Any]]:
         outputs = self.outputs[self._cell]

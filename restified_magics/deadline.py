@@ -47,20 +47,27 @@ class Deadline:
         self.seconds = seconds
         self.at = time.monotonic() + seconds
         self._changed = threading.Event()
+        self._expired = False
         self._over = False
 
     @property
     def remaining(self) -> float:
         """Seconds left, 0 once it has passed."""
-        return max(0.0, self.at - time.monotonic())
+        return 0.0 if self._expired else max(0.0, self.at - time.monotonic())
 
     @property
     def passed(self) -> bool:
+        """The code is to end: the time is up, or the call is not wanted any more."""
+        return self._expired or self.reached
+
+    @property
+    def reached(self) -> bool:
+        """The time is up."""
         return time.monotonic() >= self.at
 
     def expire(self) -> None:
-        """Let the time be up now, from any thread; code in the main thread notices between cells."""
-        self.at = min(self.at, time.monotonic())
+        """End the code before its time, from any thread; code in the main thread notices between cells."""
+        self._expired = True
         self._changed.set()
 
     @contextlib.contextmanager
@@ -240,8 +247,13 @@ def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], Call
     threading.Thread(target=lambda: context.run(run), name="restified-call", daemon=True).start()
     try:
         # in short waits, so that an exception raised in this thread by another one comes through
+        ends: float | None = None
         while not done.wait(_AGAIN):
-            if time.monotonic() >= deadline.at + GRACE:
+            if (around := guard()) is not None:
+                around.check()  # the deadline of a call around this one
+            if ends is None and deadline.passed:
+                ends = time.monotonic() + GRACE
+            if ends is not None and time.monotonic() >= ends:
                 raise Blocked
     except BaseException:
         deadline.expire()

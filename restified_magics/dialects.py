@@ -76,9 +76,7 @@ class Dialect:
         if not statements or not before:
             return source
         last = statements[-1]
-        return self._kept(
-            source, last, self.language.assigned(last), before, after.format(self.truth[shown])
-        )
+        return self._kept(source, last, self.language.assigned(last), before, after.format(self.truth[shown]))
 
     def _kept(self, source: str, last: Statement, assigned: Assigned | None, before: str, after: str) -> str:
         if assigned is not None and assigned.head:  # a declaration is no expression

@@ -7,8 +7,11 @@
     ├── ParameterError      values that a Model does not take (also a TypeError)
     ├── CellError           a cell of the Model raised
     ├── ReturnError         the value of the `return` cell cannot leave the kernel
+    ├── MediaError          a returned value cannot be had in this media type (also a TypeError)
     ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
+    ├── ModelCancelled      the call was cancelled while it ran
     ├── KernelDied          the kernel of a call ended, or did not start
+    ├── TaskDied            the process of an isolated task ended before the task did
     └── ModelRecursionError Models that call each other without an end (also a RecursionError)
 
     NotebookWarning         something in a notebook has no effect, and the author should know
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CellError",
     "KernelDied",
+    "MediaError",
+    "ModelCancelled",
     "ModelRecursionError",
     "ModelTimeout",
     "NotebookError",
@@ -37,6 +42,7 @@ __all__ = [
     "ParameterError",
     "RestifiedError",
     "ReturnError",
+    "TaskDied",
     "can_cross",
 ]
 
@@ -180,6 +186,33 @@ class ModelTimeout(RestifiedError, TimeoutError):  # noqa: N818 - the word of th
         self.result = result
 
 
+class ModelCancelled(RestifiedError):  # noqa: N818 - the word of the field
+    """The call was cancelled while it ran.
+
+    Attributes:
+        notebook: the path or name of the Model's notebook.
+        cell: position of the cell that was running, counted from 1, or None between cells.
+        stopped: False where a thread blocked in C code could not be stopped: the call was left
+            to itself, and what it still does reaches neither a result nor an output.
+        result: the call's :class:`~restified_magics.result.Result` up to then.
+
+    Example:
+        >>> print(ModelCancelled("rows.ipynb", cell=4))
+        rows.ipynb, cell 4: cancelled
+    """
+
+    def __init__(
+        self, notebook: str, *, cell: int | None = None, stopped: bool = True, result: Result | None = None
+    ) -> None:
+        place = f"{notebook}, cell {cell}" if cell else notebook
+        left = "" if stopped else "; it is blocked in C code and cannot be stopped, so it was left to itself"
+        super().__init__(f"{place}: cancelled{left}")
+        self.notebook = notebook
+        self.cell = cell
+        self.stopped = stopped
+        self.result = result
+
+
 class ReturnError(RestifiedError):
     """The cells have run, and the value of the ``return`` cell cannot leave the kernel.
 
@@ -200,6 +233,20 @@ class ReturnError(RestifiedError):
         self.cell = cell
         self.reason = reason
         self.result = result
+
+
+class MediaError(RestifiedError, TypeError):
+    """A returned value cannot be had in the form that was asked for.
+
+    Attributes:
+        reason: what cannot be written, and what to return instead.
+        offered: the media types in which the value can be had, or may be.
+    """
+
+    def __init__(self, reason: str, offered: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offered = list(offered)
 
 
 class KernelDied(RestifiedError):  # noqa: N818 - the word of the field
@@ -233,6 +280,15 @@ class KernelDied(RestifiedError):  # noqa: N818 - the word of the field
         self.cell = cell
         self.said = said
         self.result = result
+
+
+class TaskDied(RestifiedError):  # noqa: N818 - as the kernel of a call
+    """The process of an isolated task ended before the task did: it crashed, or something ended it.
+
+    Example:
+        >>> print(TaskDied("the process of the task crashed by SIGSEGV"))
+        the process of the task crashed by SIGSEGV
+    """
 
 
 class ModelRecursionError(RestifiedError, RecursionError):

@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any
 
 from restified_magics.deadline import Deadline, shielded
+from restified_magics.environment import environment
 from restified_magics.errors import KernelDied, ModelTimeout, NotebookError, RestifiedError
 from restified_magics.keeper import keeper
 from restified_magics.kernel_language import LanguageRequest, preparation
 from restified_magics.kernel_pool import ENDING, KernelPool, Prepare, release, release_later, shared_pool
-from restified_magics.kernel_process import Kernel, TimeIsUp, environment, installed_kernels, kernel_spec
+from restified_magics.kernel_process import Kernel, TimeIsUp, installed_kernels, kernel_spec
 from restified_magics.kernel_python import PythonRequest, prepare
 from restified_magics.model import Call, Model, Record
 from restified_magics.notebook import Notebook

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from restified_magics.environment import environment
 from restified_magics.errors import KernelDied
 from restified_magics.keeper import keeper
-from restified_magics.kernel_process import Kernel, environment
+from restified_magics.kernel_process import Kernel
 from restified_magics.steps import Steps
 
 __all__ = ["ENDING", "KernelPool", "Prepare", "release", "release_later", "shared_pool"]

@@ -7,7 +7,6 @@ import concurrent.futures
 import contextlib
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -28,10 +27,9 @@ from restified_magics.kernel_connection import Connection, ForMessages, Message
 from restified_magics.steps import Steps, drive_async
 from restified_magics.warden import warden
 
-__all__ = ["Kernel", "TimeIsUp", "environment", "installed_kernels", "kernel_spec"]
+__all__ = ["Kernel", "TimeIsUp", "installed_kernels", "kernel_spec"]
 
 _LOST = 5.0  # seconds: after the reply, the end of the outputs comes at once, or never
-_SECRET = re.compile(r"(JUPYTER|JPY|CONFIGPROXY).*(TOKEN|SECRET|PASSWORD|COOKIE|OAUTH)|JPY_SESSION_NAME\Z")
 _LONGEST = 90  # characters: the name of a socket in the file system may not be much longer
 
 # what Jupyter's classes log is told by our errors
@@ -53,11 +51,6 @@ def kernel_spec(name: str) -> KernelSpec | None:
 def installed_kernels() -> list[str]:
     """The names of the kernelspecs that there are."""
     return sorted(KernelSpecManager(log=_quiet).find_kernel_specs())
-
-
-def environment() -> dict[str, str]:
-    """The environment of this process without what opens a Jupyter server to who reads it."""
-    return {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
 
 
 class TimeIsUp(Exception):  # noqa: N818 - who asked makes an error of it

@@ -8,16 +8,21 @@ import inspect
 import os
 import pathlib
 import threading
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics import summary
 from restified_magics.errors import ModelRecursionError, NotebookError
 from restified_magics.notebook import Notebook
 from restified_magics.parameters import Parameter, bind
 from restified_magics.result import Result
+from restified_magics.runs import Run
 from restified_magics.sources import open_source
 from restified_magics.telling import shorten
+
+if TYPE_CHECKING:
+    from restified_magics.dashboard import Dashboard
+    from restified_magics.forms import Form
 
 __all__ = ["Call", "Model", "Record", "current_call", "reset_current_call", "set_current_call"]
 
@@ -275,7 +280,133 @@ class Model(abc.ABC):
         await self._run_async(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 
+    def start(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_end: Callable[[Run], object] | None = None,
+    ) -> Run:
+        """Begin a call in a thread of its own, and return at once with a `Run`: state, progress, cancel.
+
+        Args:
+            params: values by the names of the parameters.
+            timeout: seconds that this call may take; None is the Model's own limit.
+            on_end: called with the Run, in its thread, once it has ended.
+
+        Raises:
+            ParameterError: a value is missing, unknown or of the wrong kind. Nothing was begun.
+
+        Example:
+            >>> import restified_magics
+            >>> run = restified_magics.PythonModel("examples/fibonacci.ipynb").start({"n": 20})
+            >>> run.value()
+            6765
+        """
+        return Run(self, params, timeout=timeout, on_end=on_end)
+
+    # ---------------------------------------------------------------- forms
+
+    def form(
+        self,
+        fields: Mapping[str, Any] | None = None,
+        /,
+        *,
+        run: Literal["button", "auto"] | None = None,
+        debug: bool = False,
+        timeout: float | None = None,
+        presets: Mapping[str, Mapping[str, Any]] | None = None,
+        run_from_url: bool | None = None,
+        tracebacks: bool | None = None,
+        **named: Any,
+    ) -> Form:
+        """A form for the Model, to be shown in JupyterLab, Notebook or Voila: the last line of a cell.
+
+        Args:
+            fields: what a field is to be, by the name of its parameter, as for ``ipywidgets.interact``:
+                bounds ``(0, 10)`` or ``(0, 10, 2)``, a list or dict of choices, the value to begin with,
+                a widget, ``fixed(3)``. Others are as the notebook says.
+            run: ``"button"``, or ``"auto"`` after each change; None is what the notebook's title says.
+            debug: tracebacks of errors are unfolded.
+            timeout: seconds that a call may take; None is the Model's own limit.
+            presets: sets of values to choose from, by name.
+            run_from_url: whether ``?run`` in the address of a Voila page runs the Model when the page is
+                opened; None is what the notebook's title says (``run-from-url: true``), else not.
+            tracebacks: show tracebacks and source lines of errors; None is yes, but not in Voila.
+            **named: as `fields`.
+
+        Example:
+            >>> import restified_magics
+            >>> form = restified_magics.PythonModel("examples/fibonacci.ipynb").form(n=(0, 90))
+            >>> form.state
+            'idle'
+        """
+        # the one way up: what a person does with a Model first. ipywidgets is slow to import
+        from restified_magics.forms import Form
+
+        return Form(
+            self,
+            {**(fields or {}), **named},
+            run=run,
+            debug=debug,
+            timeout=timeout,
+            presets=presets,
+            run_from_url=run_from_url,
+            tracebacks=tracebacks,
+        )
+
+    def dashboard(self, fields: Mapping[str, Any] | None = None, /, **options: Any) -> Dashboard:
+        """A page for the Model: title and text of its notebook, its form, result and outputs.
+
+        Args:
+            fields: as for :meth:`form`.
+            **options: as for :meth:`form`.
+
+        Example:
+            >>> import restified_magics
+            >>> dashboard = restified_magics.PythonModel("examples/fibonacci.ipynb").dashboard(debug=True)
+            >>> dashboard.form.state
+            'idle'
+        """
+        from restified_magics.dashboard import Dashboard
+
+        return Dashboard(self, fields, **options)
+
+    def bind(
+        self,
+        widgets: Mapping[str, Any],
+        *,
+        on_result: Callable[[Any], object] | None = None,
+        run: Literal["button", "auto"] = "auto",
+        timeout: float | None = None,
+    ) -> Form:
+        """Wire widgets that you lay out yourself: the Model runs on their values.
+
+        Args:
+            widgets: widgets with a ``value``, by the names of the parameters. Others keep their defaults.
+            on_result: called with the value of each run that went well.
+            run: ``"auto"`` after each change, or ``"button"``.
+            timeout: seconds that a call may take; None is the Model's own limit.
+
+        Returns:
+            A form without fields: Run, Cancel, status, result and outputs, to show or not to show.
+
+        Example:
+            >>> import ipywidgets, restified_magics
+            >>> slider = ipywidgets.IntSlider(value=20)
+            >>> form = restified_magics.PythonModel("examples/fibonacci.ipynb").bind({"n": slider})
+            >>> form.values
+            {'n': 20}
+        """
+        from restified_magics.forms import bind
+
+        return bind(self, widgets, on_result=on_result, run=run, timeout=timeout)
+
     # -------------------------------------------------------------- the seam
+
+    def _give_up(self, call: Call) -> Callable[[], object]:  # noqa: ARG002 - most kinds hold nothing
+        """Leave a call to itself that cannot be stopped; what is returned is called when it ends at last."""
+        return lambda: None
 
     @abc.abstractmethod
     def _run(self, call: Call, timeout: float | None, *, record: Record) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import unicodedata
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +127,20 @@ class Parameter:
         return self.default is MISSING and self.expression is None
 
     @cached_property
+    def enforced(self) -> Parameter:
+        """The same with its type enforced though it is only inferred: what text and JSON are read by.
+
+        An inferred ``int`` takes a float too.
+
+        Example:
+            >>> Parameter("alpha", type=int, default=1).enforced.coerce("0.5")
+            0.5
+        """
+        if self.declared or self.type in (Any, object):
+            return self
+        return replace(self, declared=True, type=int | float if self.type is int else self.type)
+
+    @cached_property
     def has_enum(self) -> bool:
         """Values may hold members of an Enum of the notebook's own: :func:`revive` them before use."""
         return mentions_enum(self.type)
@@ -235,13 +249,20 @@ class Parameter:
             raise ValueError(f"must be one of {told}, not {shorten(value)}")
 
 
-def bind(parameters: Mapping[str, Parameter], values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+def bind(
+    parameters: Mapping[str, Parameter],
+    values: Mapping[str, Any],
+    notebook: str,
+    *,
+    read: Callable[[Parameter, Any], Any] | None = None,
+) -> dict[str, Any]:
     """Check the values of a call, and coerce them to what the Model gets.
 
     Args:
         parameters: the Model's parameters by name.
         values: the given values by name; names are normalised (NFKC) as Python does it.
         notebook: the name of the Model, for the error.
+        read: makes of a given value what the Model gets; None is for Python objects.
 
     Returns:
         The given values only, coerced, by normalised name.
@@ -273,7 +294,7 @@ Known: width
             problems[name] = "is given twice"
             continue
         try:
-            bound[name] = parameters[name].coerce(value)
+            bound[name] = parameters[name].coerce(value) if read is None else read(parameters[name], value)
         except ValueError as error:
             problems[name] = str(error)
     for name, parameter in parameters.items():

@@ -92,6 +92,9 @@ class PythonModel(Model):
 
     # ----------------------------------------------------------------- calls
 
+    def _give_up(self, call: Call) -> Callable[[], object]:
+        return _give_up(call)
+
     def _run(self, call: Call, timeout: float | None, *, record: Record) -> Any:
         if timeout is None:
             if guard() is None:
@@ -282,7 +285,7 @@ def _timeout(deadline: Deadline, call: Call) -> Iterator[None]:
     try:
         yield
     except Expired as error:
-        if not deadline.passed:
+        if not deadline.reached:
             raise
         raise ModelTimeout(
             call.notebook.name,

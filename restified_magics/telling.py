@@ -107,6 +107,9 @@ def explain(error: Exception, value: Any) -> str:
         wanted, _ = places.setdefault(_place(problem["loc"], value), ([], problem["input"]))
         if (needed := _needed(problem)) not in wanted:
             wanted.append(needed)
+    for wanted, _ in places.values():
+        if "a number" in wanted and "a whole number" in wanted:
+            wanted.remove("a whole number")  # which is a number
     told = [f"{at}must be {' or '.join(wanted)}, not {shorten(got)}" for at, (wanted, got) in places.items()]
     return "; ".join(told[:3]) + (f"; and {len(told) - 3} more problems" if len(told) > 3 else "")
 

@@ -1,0 +1,60 @@
+"""Failed calls, kept as notebooks with their values filled in: a bounded number, for a bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import posixpath
+import secrets
+import threading
+import time
+
+__all__ = ["FailedRuns"]
+
+
+class FailedRuns:
+    """A folder of notebooks, each a call that failed, with its outputs up to there.
+
+    Args:
+        root: the server's folder.
+        folder: where in it they are kept, separated by slashes.
+        most: how many; the oldest go first.
+        days: how long.
+    """
+
+    def __init__(self, root: str, folder: str, *, most: int = 50, days: float = 7.0) -> None:
+        self.folder = folder.strip("/")
+        self._path = pathlib.Path(root, *self.folder.split("/"))
+        self._most = most
+        self._seconds = days * 86400
+        self._lock = threading.Lock()
+
+    def keep(self, error: BaseException, notebook: str) -> str | None:
+        """Write what there is of the call.
+
+        Args:
+            error: what ended it; its `result` is what there is.
+            notebook: the path of the notebook that was called.
+
+        Returns:
+            The path of the kept notebook, below the server's folder, or None where there is nothing to keep.
+        """
+        result = getattr(error, "result", None)
+        if result is None:
+            return None
+        stem = posixpath.basename(notebook).removesuffix(".ipynb")
+        name = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.ipynb"
+        with self._lock:
+            self._path.mkdir(parents=True, exist_ok=True)
+            result.save(self._path / name)
+            self._forget()
+        return f"{self.folder}/{name}"
+
+    def _forget(self) -> None:
+        kept = sorted(self._path.glob("*.ipynb"), key=os.path.getmtime)
+        latest = time.time() - self._seconds
+        for number, path in enumerate(kept):
+            if number < len(kept) - self._most or path.stat().st_mtime < latest:
+                with contextlib.suppress(OSError):
+                    path.unlink()

@@ -1,0 +1,179 @@
+"""What runs inside an isolated process: it waits for one task, does it, and tells how it went.
+
+The fork server imports this module before it forks, so that a forked process has it at hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import io
+import multiprocessing.forkserver
+import multiprocessing.spawn
+import os
+import pickle
+import struct
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+__all__ = ["PIECE", "RAISED", "REPORT", "VALUE", "Child", "in_fork_server", "report", "serve"]
+
+#: Bytes of a message that are sent at once, so that who receives can look at the clock in between.
+PIECE = 1 << 20
+
+#: What a message is.
+VALUE, RAISED, REPORT = b"v", b"e", b"r"
+
+_SUBREAPER = 36  # prctl: who loses its parent below this process becomes its child
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_parent: Connection | None = None
+
+
+class Child:
+    """What the fork server's child is told to be: the standard library asks it to `_bootstrap`.
+
+    Args:
+        initializer: what it does before it waits for its task.
+    """
+
+    def __init__(self, initializer: Callable[[], object] | None) -> None:
+        self._initializer = initializer
+
+    def _bootstrap(self, _parent_sentinel: object = None) -> int:
+        inherited: Sequence[int] = multiprocessing.forkserver.get_inherited_fds() or ()
+        # a task that uses multiprocessing's fork server gets one of its own, which ends with it
+        _renew_fork_server()
+        serve(Connection(inherited[0]), self._initializer)
+        return 0
+
+
+def _renew_fork_server() -> None:
+    server: Any = multiprocessing.forkserver._forkserver
+    with contextlib.suppress(OSError):
+        os.close(server._forkserver_alive_fd)
+    server.__init__()
+
+
+def serve(connection: Connection, initializer: Callable[[], object] | None = None) -> None:
+    """Wait for one task, do it, and wait to be killed."""
+    global _parent
+    _be_alone()
+    if initializer is not None:
+        initializer()
+    try:
+        content = connection.recv_bytes()
+    except (EOFError, OSError):
+        return  # it was not needed
+    _parent = connection
+    gc.enable()  # the server has none, so that no page of it is copied for nothing
+    kind, told = VALUE, None
+    try:
+        setting, task = pickle.loads(content)  # noqa: S301 - from the parent process
+        del content
+        _prepare(setting)
+        function, args, kwargs = _Unpickler(io.BytesIO(task), setting["main"]).load()
+        told = pickle.dumps(function(*args, **kwargs), protocol=5)
+    except BaseException as error:  # noqa: BLE001 - raised again by who waits
+        kind, told = RAISED, _picked(error)
+    _flush()
+    _tell(kind, told)
+    with contextlib.suppress(EOFError, OSError):
+        connection.recv_bytes()  # killed here, together with all that the task left running
+
+
+def report(value: object) -> None:
+    """Tell something to who waits for this task, while it runs: ``future.on_report``.
+
+    Outside an isolated process nobody listens, and nothing happens.
+    """
+    if _parent is not None:
+        with contextlib.suppress(OSError):
+            _tell(REPORT, pickle.dumps(value, protocol=5))
+
+
+def _tell(kind: bytes, content: bytes) -> None:
+    assert _parent is not None  # noqa: S101 - it was there when the task came
+    _parent.send_bytes(kind + struct.pack("!Q", len(content)))
+    view = memoryview(content)
+    for start in range(0, len(content), PIECE):
+        _parent.send_bytes(view[start : start + PIECE])
+
+
+def _be_alone() -> None:
+    """Be a session and process group that can be killed with all that it starts."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    if _libc is not None:
+        _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def _prepare(setting: Mapping[str, Any]) -> None:
+    """Take over what the parent is now; the server was started at another time."""
+    if setting["environ"] != os.environ:
+        os.environ.clear()
+        os.environ.update(setting["environ"])
+    sys.path[:] = setting["path"]
+    sys.argv = list(setting["argv"])
+    if setting["cwd"] is not None:
+        os.chdir(setting["cwd"])
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:  # Python's own generator is reseeded by the fork
+        numpy.seed()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Imports the parent's ``__main__`` only for a task that is defined there: it may be a whole program."""
+
+    def __init__(self, file: io.BytesIO, main: Mapping[str, str]) -> None:
+        super().__init__(file)
+        self._main = main
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        if module == "__main__" and self._main:
+            multiprocessing.spawn.prepare(dict(self._main))
+            self._main = {}
+        return super().find_class(module, name)
+
+
+def _picked(error: BaseException) -> bytes:
+    """The exception as it can cross, with its traceback as text."""
+    text = "".join(traceback.format_exception(error))
+    for each in (error, RuntimeError(f"{type(error).__name__}: {error}")):
+        try:
+            content = pickle.dumps((each, text), protocol=5)
+            pickle.loads(content)  # noqa: S301 - what was dumped just now
+        except Exception:  # noqa: BLE001, S112 - classes of a task's own may fail in any way
+            continue
+        return content
+    return pickle.dumps((RuntimeError(type(error).__name__), text))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # what a task left there may raise anything
+            stream.flush()
+
+
+def in_fork_server() -> bool:
+    """Whether this process is a fork server: its program is one line that names its function."""
+    return getattr(sys.modules["__main__"], "main", None) is multiprocessing.forkserver.main
+
+
+def _become_server() -> None:
+    """Make this process a good fork server: what it has imported is shared by all children as it is."""
+    sys.path[:] = [entry for entry in sys.path if entry]  # what happens to lie in its folder is no module
+    if _libc is not None:
+        _libc.prctl(_SUBREAPER, 1, 0, 0, 0)  # it takes in the orphans of killed tasks, without a word
+    warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")
+    gc.disable()
+    os.register_at_fork(before=gc.freeze)
+
+
+if in_fork_server():
+    _become_server()

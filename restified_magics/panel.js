@@ -1,0 +1,539 @@
+// A panel of a form: its fields, its bar with Run and Cancel, or both. Values are raw, as their controls
+// hold them; the kernel says what they mean and what is wrong with them. Everything that came from data
+// is set as text, never as HTML.
+
+// The panels of each form: Run sends the values of all, since a state that is on its way may come late.
+const forms = (globalThis.restifiedForms ??= new Map());
+let ids = 0;
+
+/** An element with attributes, event handlers and children. */
+function make(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "text") element.textContent = value;
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const plainLine = (spec, options) => (id, changed) => {
+  const input = make("input", {
+    id,
+    type: "text",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: spec.placeholder || (spec.emptyIsBlank && spec.blank) || null,
+    ...options,
+    oninput: () => changed(input.value),
+  });
+  return {
+    element: input,
+    focus: input,
+    show: (raw) => {
+      const text = raw ?? "";
+      if (input.value !== text) input.value = text;
+    },
+  };
+};
+
+/** Controls by kind: each gives (id, changed) → {element, focus, show(raw)}. */
+const controls = {
+  text: (spec) => plainLine(spec, { spellcheck: "true" }),
+  number: (spec) => plainLine(spec, { inputmode: spec.whole ? "numeric" : "decimal", class: "rm-number" }),
+  password: (spec) => plainLine(spec, { type: "password", autocomplete: "new-password" }),
+  date: (spec) => plainLine(spec, { type: "date", min: spec.minimum, max: spec.maximum }),
+  time: (spec) => plainLine(spec, { type: "time", step: "any" }),
+  datetime: (spec) => plainLine(spec, { type: "datetime-local", step: "any", min: spec.minimum, max: spec.maximum }),
+
+  slider: (spec) => (id, changed) => {
+    const line = plainLine(spec, { inputmode: spec.whole ? "numeric" : "decimal", class: "rm-number" })(id, (raw) => {
+      range.value = raw;
+      changed(raw);
+    });
+    const range = make("input", {
+      type: "range",
+      min: spec.minimum,
+      max: spec.maximum,
+      step: spec.step ?? (spec.whole ? 1 : "any"),
+      "aria-label": "slider",
+      "aria-describedby": `${id}-label`,
+      oninput: () => {
+        line.focus.value = range.value;
+        changed(range.value);
+      },
+    });
+    const show = (raw) => {
+      line.show(raw);
+      range.value = raw ?? "";
+    };
+    return { element: make("div", { class: "rm-slider" }, range, line.element), focus: line.focus, show };
+  },
+
+  color: (spec) => (id, changed) => {
+    const line = plainLine(spec, {})(id, (raw) => {
+      picker.value = raw;
+      changed(raw);
+    });
+    const picker = make("input", {
+      type: "color",
+      "aria-label": "pick",
+      "aria-describedby": `${id}-label`,
+      oninput: () => {
+        line.focus.value = picker.value;
+        changed(picker.value);
+      },
+    });
+    const show = (raw) => {
+      line.show(raw);
+      if (/^#[0-9a-f]{6}$/i.test(raw ?? "")) picker.value = raw;
+    };
+    return { element: make("div", { class: "rm-color" }, picker, line.element), focus: line.focus, show };
+  },
+
+  suggest: (spec) => (id, changed) => {
+    const line = plainLine(spec, { list: `${id}-list` })(id, changed);
+    const list = make("datalist", { id: `${id}-list` }, ...spec.choices.map((value) => make("option", { value })));
+    return { ...line, element: make("div", { class: "rm-suggest" }, line.element, list) };
+  },
+
+  textarea: (spec) => (id, changed) => {
+    const area = make("textarea", {
+      id,
+      rows: 4,
+      spellcheck: spec.kind === "json" ? "false" : "true",
+      class: spec.kind === "json" ? "rm-code" : null,
+      placeholder: spec.placeholder || null,
+      oninput: () => changed(area.value),
+    });
+    const show = (raw) => {
+      if (area.value !== (raw ?? "")) area.value = raw ?? "";
+    };
+    return { element: area, focus: area, show };
+  },
+  json: (spec) => controls.textarea(spec),
+
+  checkbox: (spec) => (id, changed) => {
+    const box = make("input", { id, type: "checkbox", onchange: () => changed(box.checked) });
+    return { element: box, focus: box, show: (raw) => (box.checked = Boolean(raw)) };
+  },
+
+  select: (spec) => (id, changed) => {
+    const words = spec.blank || (spec.initial !== null ? null : spec.required ? "choose …" : "as in the notebook");
+    const first = make("option", { value: "", text: words ?? "", hidden: words === null });
+    const options = spec.choices.map((label, index) => make("option", { value: String(index), text: label }));
+    const select = make(
+      "select",
+      { id, onchange: () => changed(select.value === "" ? null : select.value) },
+      first,
+      ...options,
+    );
+    return { element: select, focus: select, show: (raw) => (select.value = raw ?? "") };
+  },
+
+  several: (spec) => (id, changed) => {
+    const boxes = spec.choices.map((label, index) =>
+      make("input", { type: "checkbox", value: String(index), onchange: () => changed(chosen()) }),
+    );
+    const chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
+    const element = make(
+      "div",
+      { class: "rm-several", role: "group", id, "aria-labelledby": `${id}-label` },
+      ...boxes.map((box, index) => make("label", {}, box, spec.choices[index])),
+    );
+    const show = (raw) => boxes.forEach((box) => (box.checked = (raw ?? []).includes(box.value)));
+    return { element, focus: boxes[0] ?? element, show, group: true };
+  },
+
+  pair: (spec) => parts(spec, [
+    ["from", { inputmode: "decimal", class: "rm-number" }],
+    ["to", { inputmode: "decimal", class: "rm-number" }],
+  ]),
+  moment: (spec) => parts(spec, [
+    ["local time", { type: "datetime-local", step: "any" }],
+    ["offset from UTC", { placeholder: "+01:00", size: 8 }],
+  ]),
+
+  /** The result of another form, which nobody types in. */
+  linked: (spec) => (id) => {
+    const shown = make("output", { id, class: "rm-linked" });
+    return { element: shown, focus: shown, show: (raw) => (shown.textContent = raw ?? "") };
+  },
+
+  file: (spec) => upload(spec, null),
+  table: (spec) => upload(spec, ".csv,text/csv"),
+};
+
+/** A control of several lines, each with its own label. */
+const parts = (spec, described) => (id, changed) => {
+  const lines = described.map(([, options], index) =>
+    plainLine({ ...spec, placeholder: "", blank: "" }, options)(`${id}-${index}`, () =>
+      changed(lines.map((line) => line.focus.value)),
+    ),
+  );
+  const element = make(
+    "div",
+    { class: "rm-parts", role: "group", id, "aria-labelledby": `${id}-label` },
+    ...lines.map((line, index) =>
+      make("label", { for: `${id}-${index}` }, make("span", { text: described[index][0] }), line.element),
+    ),
+  );
+  const show = (raw) => lines.forEach((line, index) => line.show((raw ?? [])[index]));
+  return { element, focus: lines[0].focus, show, group: true };
+};
+
+/** A file is sent in pieces, since a message between page and kernel has a limit. */
+const PIECE = 1 << 20;
+const upload = (spec, accept) => (id, changed, send) => {
+  const input = make("input", { id, type: "file", accept, onchange: () => read(input.files[0]) });
+  const told = make("span", { class: "rm-told", role: "status" });
+  async function read(file) {
+    if (!file) return;
+    const count = Math.max(1, Math.ceil(file.size / PIECE));
+    for (let index = 0; index < count; index++) {
+      const piece = await file.slice(index * PIECE, (index + 1) * PIECE).arrayBuffer();
+      send({ do: "upload", field: spec.name, name: file.name, index, count }, [piece]);
+    }
+  }
+  const show = (raw) => {
+    told.textContent = raw ?? "";
+    if (raw === null) input.value = "";
+  };
+  return { element: make("div", { class: "rm-file" }, input, told), focus: input, show };
+};
+
+/** One field: label, control, help, and what is wrong. */
+function fieldOf(spec, changed, send) {
+  const id = `rm-${++ids}`;
+  const control = controls[spec.kind](spec)(id, (raw) => {
+    if (blank) blank.checked = false;
+    changed(raw);
+  }, send);
+  const label = make(
+    control.group ? "div" : "label",
+    { class: "rm-label", id: `${id}-label`, for: control.group ? null : id },
+    spec.label,
+    spec.unit ? make("span", { class: "rm-unit", text: spec.unit }) : null,
+    spec.required ? make("span", { class: "rm-required", text: "required" }) : null,
+  );
+  const notes = [spec.help, spec.hint].filter(Boolean).join(" ");
+  if (spec.minimum !== undefined && spec.maximum !== undefined) addBounds(spec, control);
+  const help = make("div", { class: "rm-help", id: `${id}-help`, text: notes, hidden: !notes });
+  const error = make("div", { class: "rm-error", id: `${id}-error`, "aria-live": "polite" });
+  const needsBlank = spec.blank && !spec.emptyIsBlank && spec.kind !== "select";
+  const words = spec.computed ? `as in the notebook: ${spec.blank}` : spec.blank;
+  const blank = needsBlank
+    ? make("input", {
+        type: "checkbox",
+        "aria-describedby": `${id}-label`,
+        onchange: () => changed(blank.checked ? null : control.empty ?? emptyOf(spec)),
+      })
+    : null;
+  const hasPlaceholder = control.focus.placeholder !== undefined && control.focus.placeholder === spec.blank;
+  const computed = spec.computed && !needsBlank && spec.kind !== "select" && !hasPlaceholder;
+  const element = make(
+    "div",
+    { class: `rm-field rm-kind-${spec.kind}`, "data-field": spec.name },
+    label,
+    make("div", { class: "rm-control" }, control.element),
+    blank ? make("label", { class: "rm-blank" }, blank, words) : null,
+    computed ? make("div", { class: "rm-help", text: `Empty: ${spec.blank}` }) : null,
+    help,
+    error,
+  );
+  const inputs = [...element.querySelectorAll(".rm-control input, .rm-control select, .rm-control textarea")];
+  for (const input of inputs) {
+    if (!input.hasAttribute("aria-describedby")) input.setAttribute("aria-describedby", `${id}-help ${id}-error`);
+    if (spec.required) input.setAttribute("aria-required", "true");
+  }
+  return {
+    element,
+    spec,
+    focus: () => control.focus.focus(),
+    show: (raw) => {
+      control.show(raw);
+      if (blank) blank.checked = raw === null;
+      element.classList.toggle("rm-is-blank", Boolean(blank) && raw === null);
+    },
+    complain: (message) => {
+      const text = message ? message[0].toUpperCase() + message.slice(1) + "." : "";
+      if (error.textContent !== text) error.textContent = text;
+      element.classList.toggle("rm-wrong", Boolean(message));
+      for (const input of inputs) input.setAttribute("aria-invalid", String(Boolean(message)));
+    },
+  };
+}
+
+const emptyOf = (spec) => (spec.kind === "several" ? [] : ["pair", "moment"].includes(spec.kind) ? ["", ""] : "");
+
+function addBounds(spec, control) {
+  if (spec.kind !== "slider") return;
+  const range = control.element.querySelector("[type=range]");
+  range.title = `${spec.minimum} to ${spec.maximum}`;
+}
+
+/** The fields of a panel, in the sections that they belong to. */
+function fieldsOf(model, form) {
+  const touched = new Set();
+  const send = (message, buffers) => model.send(message, undefined, buffers);
+  const change = (name) => (raw) => {
+    model.set("values", { ...model.get("values"), [name]: raw });
+    model.save_changes();
+  };
+  const root = make("div", { class: "rm-fields" });
+  let fields = [];
+  function build() {
+    root.replaceChildren();
+    fields = model.get("fields").map((spec) => fieldOf(spec, change(spec.name), send));
+    let section = null;
+    let grid = null;
+    for (const field of fields) {
+      if (grid === null || field.spec.section !== section) {
+        section = field.spec.section;
+        grid = make("div", { class: "rm-grid" });
+        root.append(section ? make("fieldset", {}, make("legend", { text: section }), grid) : grid);
+      }
+      grid.append(field.element);
+      field.element.addEventListener("focusout", () => {
+        touched.add(field.spec.name);
+        complain();
+      });
+    }
+    show();
+  }
+  function show() {
+    const values = model.get("values");
+    for (const field of fields) field.show(values[field.spec.name]);
+    complain();
+  }
+  function complain() {
+    const errors = model.get("errors");
+    const all = form.attempted;
+    for (const field of fields) {
+      const name = field.spec.name;
+      const told = name in errors && (all || touched.has(name) || form.complained.has(name));
+      if (told) form.complained.add(name);
+      else form.complained.delete(name);
+      field.complain(told ? errors[name] : "");
+    }
+  }
+  model.on("change:fields", build);
+  model.on("change:values", show);
+  model.on("change:errors", complain);
+  form.panels.add({ model, complain, first: () => fields.find((field) => field.spec.name in model.get("errors")) });
+  build();
+  return root;
+}
+
+const STATES = { idle: "", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
+const seconds = (value) => (value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`);
+
+/** Run, Cancel, Reset; how far it is; what went wrong; downloads, presets, history. */
+function barOf(model, form) {
+  const send = (message) => model.send(message);
+  const run = make("button", { type: "submit", class: "rm-button rm-run", text: "Run" });
+  const cancel = make("button", { type: "button", class: "rm-button", text: "Cancel", onclick: () => {
+    if (cancel.getAttribute("aria-disabled") !== "true") send({ do: "cancel" });
+  } });
+  const reset = make("button", { type: "button", class: "rm-button", text: "Reset", onclick: () => {
+    form.attempted = false;
+    form.complained.clear();
+    send({ do: "reset" });
+  } });
+  const status = make("span", { class: "rm-status", role: "status" });
+  const elapsed = make("span", { class: "rm-elapsed", "aria-hidden": "true" });
+  const stale = make("span", { class: "rm-stale", text: "Values have changed since this result." });
+  const fill = make("div", { class: "rm-fill" });
+  const progress = make("div", { class: "rm-progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0 }, fill);
+  const alert = make("div", { class: "rm-alert", role: "alert" });
+  const tools = make("div", { class: "rm-tools" });
+  const downloads = make("span", { class: "rm-downloads" });
+  const history = make("details", {}, make("summary", { text: "History" }), make("ol", { class: "rm-history" }));
+  const presets = presetsOf(model, form, send);
+  tools.append(downloads, presets.element, history);
+  const root = make(
+    "div",
+    { class: "rm-bar" },
+    make("div", { class: "rm-actions" }, run, cancel, reset,
+      make("span", { class: "rm-said" }, status, elapsed)),
+    progress,
+    stale,
+    alert,
+    tools,
+  );
+
+  let since = 0;
+  let timer = null;
+  const tick = () => (elapsed.textContent = seconds((performance.now() - since) / 1000));
+
+  function show() {
+    const bar = model.get("bar");
+    const running = bar.state === "running";
+    root.dataset.state = bar.state;
+    run.setAttribute("aria-disabled", String(running));
+    cancel.setAttribute("aria-disabled", String(!running));
+    if (status.textContent !== bar.message) status.textContent = bar.message;
+    since = performance.now() - bar.seconds * 1000;
+    if (running && timer === null) timer = setInterval(tick, 100);
+    if (!running && timer !== null) timer = clearInterval(timer) ?? null;
+    elapsed.hidden = !running;
+    if (running) tick();
+    progress.classList.toggle("rm-quiet", !running);
+    progress.setAttribute("aria-valuemax", bar.total);
+    progress.setAttribute("aria-valuenow", bar.done);
+    fill.style.width = `${bar.total ? (100 * bar.done) / bar.total : 0}%`;
+    stale.hidden = !bar.stale;
+    showError(bar);
+    downloads.replaceChildren(...bar.downloads.map(({ what, label }) =>
+      make("button", { type: "button", class: "rm-link", text: label, onclick: () => send({ do: "download", what }) })));
+    history.hidden = bar.history.length === 0;
+    history.querySelector("ol").replaceChildren(...bar.history.map((past) =>
+      make("li", { value: past.number }, make("span", { text: past.text }),
+        make("button", { type: "button", class: "rm-link", text: "Use these values",
+          "aria-label": `Use the values of run ${past.number}`, onclick: () => send({ do: "again", number: past.number }) }))));
+    presets.show(bar.presets);
+    if (bar.attempt !== form.attempt) {
+      form.attempt = bar.attempt;
+      if (bar.attempt > 0 && Object.keys(bar.problems).length) form.pointAtProblems();
+    }
+  }
+
+  let shown = null;
+  function showError(bar) {
+    const key = JSON.stringify([bar.error, bar.complaints]);
+    if (key === shown) return; // what is open stays open, and nothing is announced twice
+    shown = key;
+    alert.replaceChildren();
+    alert.hidden = !bar.error && bar.complaints.length === 0;
+    if (bar.error) {
+      const { title, where, line, traceback, open } = bar.error;
+      alert.append(
+        make("strong", { text: title }),
+        where ? make("div", { class: "rm-where", text: where }) : "",
+        line ? make("pre", { text: line }) : "",
+        traceback ? make("details", { open }, make("summary", { text: "Traceback" }), make("pre", { text: traceback })) : "",
+      );
+    }
+    for (const text of bar.complaints) alert.append(make("div", { text }));
+  }
+
+  model.on("change:bar", show);
+  model.on("msg:custom", (message, buffers) => {
+    if (message.do === "save") save(message.name, message.type, buffers[0]);
+  });
+  show();
+  return root;
+}
+
+/** The browser's own download of bytes that the kernel sent. */
+function save(name, type, buffer) {
+  const url = URL.createObjectURL(new Blob([buffer], { type }));
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Sets of values: the author's, which the kernel knows, and the visitor's own, which the browser keeps. */
+function presetsOf(model, form, send) {
+  const key = `restified_magics:${model.get("name")}`;
+  const own = () => {
+    try {
+      return JSON.parse(localStorage.getItem(key) ?? "{}");
+    } catch {
+      return {};
+    }
+  };
+  const keep = (all) => {
+    try {
+      localStorage.setItem(key, JSON.stringify(all));
+    } catch {
+      name.setCustomValidity("This browser keeps nothing for this page.");
+      name.reportValidity();
+    }
+  };
+  const list = make("ul", { class: "rm-presets" });
+  const name = make("input", { type: "text", placeholder: "name", "aria-label": "Name of the preset", size: 12,
+    onkeydown: (event) => {
+      if (event.key === "Enter") {
+        event.preventDefault();
+        add();
+      }
+    } });
+  const add = () => {
+    const called = name.value.trim();
+    if (!called) return name.focus();
+    keep({ ...own(), [called]: form.values({ secrets: false }) });
+    name.value = "";
+    show(model.get("bar").presets);
+  };
+  const element = make("details", {}, make("summary", { text: "Presets" }), list,
+    make("div", { class: "rm-save" }, name, make("button", { type: "button", class: "rm-link", text: "Save these values", onclick: add })));
+  function show(given) {
+    const mine = own();
+    list.replaceChildren(
+      ...given.map((called) => make("li", {},
+        make("button", { type: "button", class: "rm-link", text: called, onclick: () => send({ do: "preset", name: called }) }))),
+      ...Object.keys(mine).map((called) => make("li", {},
+        make("button", { type: "button", class: "rm-link", text: called, onclick: () => send({ do: "fill", values: mine[called] }) }),
+        make("button", { type: "button", class: "rm-link rm-forget", text: "×", "aria-label": `Forget ${called}`, onclick: () => {
+          const { [called]: _, ...rest } = own();
+          keep(rest);
+          show(model.get("bar").presets);
+        } }))),
+    );
+  }
+  return { element, show };
+}
+
+/** What the panels of one form have in common. */
+function formOf(id) {
+  if (!forms.has(id)) {
+    const form = {
+      panels: new Set(),
+      attempted: false,
+      attempt: 0,
+      complained: new Set(),
+      values({ secrets = true } = {}) {
+        const all = {};
+        for (const { model } of form.panels) {
+          const hidden = new Set(model.get("fields").filter((spec) => !secrets && spec.secret).map((spec) => spec.name));
+          for (const [name, raw] of Object.entries(model.get("values"))) if (!hidden.has(name)) all[name] = raw;
+        }
+        return all;
+      },
+      pointAtProblems() {
+        form.attempted = true;
+        let first = null;
+        for (const panel of form.panels) {
+          panel.complain();
+          first ??= panel.first();
+        }
+        first?.focus();
+      },
+    };
+    forms.set(id, form);
+  }
+  return forms.get(id);
+}
+
+export default {
+  render({ model, el }) {
+    const form = formOf(model.get("group"));
+    el.classList.add("restified-panel");
+    const bar = model.get("bar") !== null;
+    const root = make(bar ? "form" : "div", {
+      class: "rm-form",
+      novalidate: bar,
+      "aria-label": bar ? model.get("name") : null,
+      "data-lm-suppress-shortcuts": "true", // Jupyter's keys are not for who types here
+      onsubmit: (event) => {
+        event.preventDefault();
+        if (model.get("bar").state !== "running") model.send({ do: "run", values: form.values() });
+      },
+    });
+    if (model.get("fields").length) root.append(fieldsOf(model, form));
+    if (bar) root.append(barOf(model, form));
+    el.append(root);
+  },
+};

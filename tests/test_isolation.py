@@ -1,0 +1,322 @@
+"""The isolated executor: a process for every task, and nothing of it left behind. It knows no notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import math
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import isolated_tasks as tasks
+import psutil
+import pytest
+
+from restified_magics.errors import TaskDied
+from restified_magics.isolation import IsolatedExecutor
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with IsolatedExecutor(max_workers=2, preload=["numpy"]) as made:
+        yield made
+
+
+def _gone(*pids):
+    """Wait until these processes are gone."""
+    latest = time.monotonic() + 20
+    while time.monotonic() < latest:
+        if not [pid for pid in pids if _is_running(pid)]:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _is_running(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+# -------------------------------------------------------- as every executor
+
+
+def test_it_is_an_executor(executor):
+    """Results, order of `map`, keyword arguments, `wait` and `as_completed` are as with every executor."""
+    assert isinstance(executor, concurrent.futures.Executor)
+    assert executor.submit(int, "ff", base=16).result() == 255
+    assert list(executor.map(math.pow, [2, 3, 4], [3, 2, 1])) == [8.0, 9.0, 4.0]
+    futures = [executor.submit(math.factorial, n) for n in range(6)]
+    assert {future.result() for future in concurrent.futures.as_completed(futures, 20)} == {1, 2, 6, 24, 120}
+    assert not concurrent.futures.wait(futures).not_done
+
+
+def test_each_task_has_a_process_of_its_own(executor):
+    """What a task leaves in its process is seen by no other, and processes are used once."""
+    found = [executor.submit(tasks.leave_state).result() for _ in range(5)]
+    assert [count for count, _ in found] == [1] * 5
+    assert len({pid for _, pid in found}) == 5
+    assert _gone(*(pid for _, pid in found))
+    assert tasks.STATE == []
+
+
+def test_what_a_task_raises(executor):
+    """The exception itself comes back, with its traceback as a note and its cause."""
+    with pytest.raises(LookupError, match="no such thing") as caught:
+        executor.submit(tasks.fail).result()
+    assert "in fail" in caught.value.__notes__[0]
+    assert "KeyError: 'key'" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "words"),
+    [
+        (tasks.fail_in_own_way, RuntimeError, "OwnError: 1"),
+        (threading.Lock, TypeError, "cannot pickle"),
+        (lambda: 1, (pickle.PicklingError, AttributeError), "Can't (pickle|get local object)"),
+        (sys.exit, SystemExit, None),
+    ],
+)
+def test_what_cannot_cross_is_an_error_of_that_task(executor, task, error, words):
+    """An exception, result or function that cannot be pickled fails its task, and no other."""
+    with pytest.raises(error, match=words):
+        executor.submit(task).result(timeout=20)
+    assert executor.submit(abs, -1).result() == 1
+
+
+def test_shutdown():
+    """What was submitted is done, nothing more is taken, and `cancel_futures` cancels what has not begun."""
+    executor = IsolatedExecutor(max_workers=1)
+    done = executor.submit(math.factorial, 5)
+    executor.shutdown(wait=False)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(abs, 1)
+    assert done.result(20) == 120
+
+    executor = IsolatedExecutor(max_workers=1)
+    futures = [executor.submit(time.sleep, 0.2) for _ in range(5)]
+    while not futures[0].running():
+        time.sleep(0.001)
+    executor.shutdown(cancel_futures=True)
+    assert [future.cancelled() for future in futures] == [False, True, True, True, True]
+
+
+def test_shutdown_leaves_no_process():
+    """Neither the processes that waited nor those that worked outlive the executor; descriptors neither."""
+    with IsolatedExecutor(max_workers=1) as executor:
+        executor.submit(abs, 1).result()  # whatever exists once in a process exists from here on
+    before = _children(), len(os.listdir("/proc/self/fd"))
+    for ending in (IsolatedExecutor.shutdown, IsolatedExecutor.kill_workers):
+        executor = IsolatedExecutor(max_workers=2)
+        running = executor.submit(time.sleep, 1000 if ending is IsolatedExecutor.kill_workers else 0)
+        executor.submit(abs, 1).result()
+        ending(executor)
+        assert running.done()
+        assert (_children(), len(os.listdir("/proc/self/fd"))) == before
+
+
+def _children():
+    found = psutil.Process().children(recursive=True)
+    return {process.pid for process in found if _is_running(process.pid)}
+
+
+def test_arguments_are_checked():
+    """Numbers that make no sense are refused when the executor is made."""
+    with pytest.raises(ValueError, match="max_workers must be at least 1, not 0"):
+        IsolatedExecutor(0)
+    with pytest.raises(ValueError, match="ahead must be 0 or more, not -1"):
+        IsolatedExecutor(1, ahead=-1)
+
+
+def test_without_processes_ahead():
+    """Processes may also be started when they are needed."""
+    with IsolatedExecutor(1, ahead=0) as executor:
+        assert list(executor.map(abs, [-1, -2])) == [1, 2]
+
+
+# ------------------------------------------------------------------ isolation
+
+
+@pytest.mark.parametrize(
+    ("task", "args", "words"),
+    [
+        (tasks.segfault, (), "crashed by SIGSEGV"),
+        (os._exit, (3,), "ended by itself with exit code 3"),
+        (signal.raise_signal, (signal.SIGKILL,), "was killed by SIGKILL"),
+    ],
+)
+def test_a_crash_is_that_tasks_alone(executor, task, args, words):
+    """A task that crashes says how it ended; those beside it and after it do not notice."""
+    beside = executor.submit(time.sleep, 0.2)
+    with pytest.raises(TaskDied, match=words):
+        executor.submit(task, *args).result(20)
+    assert beside.result(20) is None
+    assert executor.submit(abs, -1).result(20) == 1
+
+
+def test_timeout_ends_a_task_that_does_not_want_to(executor, tmp_path):
+    """A task over its time is killed, whatever signals it ignores, and its slot is back."""
+    with pytest.raises(TimeoutError, match=r"stopped after 0.5 s"):
+        executor.submit_within(0.5, tasks.wait_stubbornly, tmp_path / "pid").result(20)
+    assert _gone(tasks.told(tmp_path / "pid"))
+    assert list(executor.map(abs, [-1, -2, -3])) == [1, 2, 3]
+
+
+def test_cancel_ends_a_running_task_with_all_that_it_started(executor, tmp_path):
+    """A running task can be cancelled: its process is gone, its daemons too, and its slot is back."""
+    future = executor.submit(tasks.wait_with_daemon, tmp_path / "pid", tmp_path / "child")
+    pids = tasks.told(tmp_path / "pid"), tasks.told(tmp_path / "child")
+    assert future.running()
+    assert future.cancel()
+    assert future.cancelled()
+    assert not future.running()
+    assert _gone(*pids)
+    with pytest.raises(concurrent.futures.CancelledError):
+        future.result()
+    concurrent.futures.wait([future], 20)
+    assert list(executor.map(abs, [-1, -2, -3])) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+def test_what_a_task_leaves_running_ends_with_it(executor, tmp_path, daemon):
+    """Children of a task end with it, also those that made themselves daemons."""
+    executor.submit(tasks.leave_child, tmp_path / "pid", daemon).result(20)
+    assert _gone(tasks.told(tmp_path / "pid"))
+
+
+def test_large_values_cross(executor):
+    """100 MB go there and back."""
+    data = os.urandom(1 << 20) * 100
+    assert executor.submit(bytes, data).result(60) == data
+
+
+def test_nothing_leaks():
+    """A thousand tasks leave no descriptor, no process and no memory behind."""
+    with IsolatedExecutor(max_workers=2) as executor:
+        list(executor.map(math.factorial, range(100)))
+        process = psutil.Process()
+        before = process.num_fds(), process.memory_info().rss
+        list(executor.map(math.factorial, [5] * 1000))
+        assert len(_children()) < 12
+        after = process.num_fds(), process.memory_info().rss
+    assert after[0] <= before[0] + 4  # a process that waits has two descriptors
+    assert after[1] - before[1] < 8_000_000
+
+
+def test_threads_and_an_event_loop(executor):
+    """It works where there are other threads and a running loop, and a task that is cancelled there ends."""
+
+    async def main():
+        futures = [asyncio.wrap_future(executor.submit(math.factorial, n)) for n in (3, 4)]
+        assert await asyncio.gather(*futures) == [6, 24]
+        assert await asyncio.to_thread(lambda: executor.submit(abs, -3).result(20)) == 3
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(executor.submit(time.sleep, 1000)), 0.3)
+        assert await asyncio.wrap_future(executor.submit(abs, -4)) == 4
+
+    asyncio.run(main())
+
+
+def test_random_numbers_differ(executor):
+    """Each process draws numbers of its own, from Python's generator and from numpy's."""
+    drawn = [executor.submit(tasks.draw).result() for _ in range(4)]
+    assert len({first for first, _ in drawn}) == 4
+    assert len({second for _, second in drawn}) == 4
+
+
+def test_a_task_finds_what_is_now(executor, tmp_path, monkeypatch):
+    """Folder, path, arguments and environment are those of the moment, without the secrets of a server."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    monkeypatch.setenv("SOMETHING_NEW", "1")
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    cwd, path, environ, argv = executor.submit(tasks.surroundings).result()
+    assert pathlib.Path(cwd) == tmp_path
+    assert path[0] == str(tmp_path / "modules")
+    assert environ["SOMETHING_NEW"] == "1"
+    assert "JUPYTERHUB_API_TOKEN" not in environ
+    assert argv == sys.argv
+
+
+def test_preload(executor):
+    """A process has the chosen packages when it begins, one thread, and a process group of its own."""
+    assert executor.submit(tasks.interpreter).result() == (True, 1, True)
+
+
+def test_a_preload_that_ends_python_is_named(tmp_path, monkeypatch):
+    """Where the server cannot start, tasks say which modules it was to import."""
+    (tmp_path / "ends_python.py").write_text("import os\nos._exit(1)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        IsolatedExecutor(1, preload=["ends_python"]) as executor,
+        pytest.raises(TaskDied, match="ends_python"),
+    ):
+        executor.submit(abs, 1).result(20)
+
+
+def test_reports(executor):
+    """A task can tell how far it is; outside an isolated process that has no effect."""
+    told: list[object] = []
+    future = executor.submit(tasks.report_twice)
+    future.on_report = told.append
+    assert future.result() == "three"
+    assert told == ["one", {"two": 2}]
+    assert tasks.report_twice() == "three"
+
+
+def test_multiprocessing_inside_a_task(executor):
+    """A task may use multiprocessing's own fork server."""
+    assert executor.submit(tasks.fork_server_child).result(60) == 120
+
+
+def test_spawn():
+    """Where there is no fork, a task gets a new Python, with the same guarantees."""
+    with IsolatedExecutor(max_workers=1, start_method="spawn", ahead=0) as executor:
+        assert executor.submit(math.factorial, 5).result(60) == 120
+        with pytest.raises(TaskDied, match="exit code 3"):
+            executor.submit(os._exit, 3).result(60)
+        with pytest.raises(TimeoutError):
+            executor.submit_within(0.3, time.sleep, 1000).result(60)
+
+
+SCRIPT = """
+import os, pathlib, sys, time
+from restified_magics.isolation import IsolatedExecutor
+
+print("imported", __name__, flush=True)
+
+def double(x):
+    return 2 * x
+
+def forever(path):
+    path.write_text(f"{os.getpid()}\\n")
+    while True:
+        time.sleep(1000)
+
+if __name__ == "__main__":
+    with IsolatedExecutor(max_workers=2) as executor:
+        executor.submit(abs, 1).result()
+        print(executor.submit(double, 21).result(), flush=True)
+        executor.submit(forever, pathlib.Path(sys.argv[1])).result()
+"""
+
+
+def test_a_script_and_its_end(tmp_path):
+    """Tasks may be functions of a script, which is imported for those only; they die when it is killed."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "pid")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline().strip() for _ in range(3)]
+        assert lines == ["imported __main__", "imported __mp_main__", "42"]
+        pid = tasks.told(tmp_path / "pid")
+        everyone = [pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+        process.kill()
+        assert _gone(*everyone)

@@ -1,0 +1,211 @@
+"""Values from text and from JSON: every type, and the words where it is none."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import decimal
+import math
+import pathlib
+import uuid
+from enum import Enum, Flag
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Ge, Le
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restified_magics import Parameter, ParameterError
+from restified_magics.enums import IsoDate, notebook_enum
+from restified_magics.reading import as_text, bind_json, bind_text, read_json, read_text
+
+Color = notebook_enum("Color", (Enum,), {"RED": 1, "BLUE": "b"})
+Access = notebook_enum("Access", (Flag,), {"READ": 1, "WRITE": 2})
+
+
+def declared(type_, **options):
+    return Parameter("x", type=type_, declared=True, **options)
+
+
+def inferred(default, **options):
+    return Parameter("x", type=Any if default is None else type(default), default=default, **options)
+
+
+TEXTS = [
+    (declared(int), "20", 20),
+    (declared(int), " -7 ", -7),
+    (declared(int), "123456789012345678901234567890", 123456789012345678901234567890),
+    (inferred(1), "5", 5),
+    (inferred(1), "5.0", 5.0),
+    (inferred(1), "1e-9", 1e-9),
+    (declared(float), "1e-9", 1e-9),
+    (declared(float), "5", 5.0),
+    (inferred(0.5), "inf", math.inf),
+    (declared(bool), "Yes", True),
+    (inferred(True), "off", False),
+    (declared(str), "", ""),
+    (declared(str), " ä 5 ", " ä 5 "),
+    (inferred("a"), "None", "None"),
+    (declared(str | None), "null", "null"),
+    (declared(int | None), "", None),
+    (declared(int | None), "None", None),
+    (declared(int | str), "5", 5),
+    (declared(int | str), "a", "a"),
+    (declared(str | int), "5", "5"),
+    (declared(int | float), "5.0", 5.0),
+    (declared(int | list[int]), "[1]", [1]),
+    (declared(dt.date), "2026-01-31", dt.date(2026, 1, 31)),
+    (inferred(dt.date(2020, 1, 1)), "2026-01-31", dt.date(2026, 1, 31)),
+    (declared(dt.datetime), "2026-01-31T12:00", dt.datetime(2026, 1, 31, 12)),
+    (declared(dt.datetime), "2026-01-31T12:00Z", dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)),
+    (declared(dt.time), "12:30", dt.time(12, 30)),
+    (declared(dt.timedelta), "PT1H30M", dt.timedelta(minutes=90)),
+    (declared(dt.timedelta), "90", dt.timedelta(seconds=90)),
+    (declared(Annotated[str, IsoDate()]), "2026-01-31", "2026-01-31"),
+    (declared(decimal.Decimal), "0.10", decimal.Decimal("0.10")),
+    (declared(pathlib.Path), "a b/ä.csv", pathlib.Path("a b/ä.csv")),
+    (declared(uuid.UUID), str(uuid.UUID(int=1)), uuid.UUID(int=1)),
+    (declared(complex), "1+2j", 1 + 2j),
+    (declared(bytes), "ä", "ä".encode()),
+    (declared(Literal["a", 2, None]), "2", 2),
+    (declared(Color, choices=tuple(Color)), "RED", Color.RED),
+    (declared(Color, choices=tuple(Color)), "1", Color.RED),
+    (declared(Color, choices=tuple(Color)), "b", Color.BLUE),
+    (declared(Access), "WRITE", Access.WRITE),
+    (declared(Access), "3", Access.READ | Access.WRITE),
+    (inferred(2, choices=(1, 2)), "1", 1),
+    (inferred("a", choices=("a", "b"), free_choice=True), "other", "other"),
+    (declared(list[int]), "1, 2,3", [1, 2, 3]),
+    (declared(list[int]), "[1, 2]", [1, 2]),
+    (declared(list[int]), "", []),
+    (declared(list[str]), 'a, "b, c", d', ["a", "b, c", "d"]),
+    (declared(list[str]), "['a', 'b']", ["a", "b"]),
+    (declared(list[dt.date]), "2026-01-31,2026-02-01", [dt.date(2026, 1, 31), dt.date(2026, 2, 1)]),
+    (declared(list[Literal[1, "b"]]), "1, b", [1, "b"]),
+    (declared(list[Color]), "RED, b", [Color.RED, Color.BLUE]),
+    (declared(set[Literal["a", "b"]]), "a,b", {"a", "b"}),
+    (declared(tuple[int, str]), "1, x", (1, "x")),
+    (declared(tuple[float, ...]), "1, 2.5", (1.0, 2.5)),
+    (inferred([1]), "1, a", [1, "a"]),
+    (inferred((1, 2)), "(3, 4)", (3, 4)),
+    (inferred({1}), "{3, 4}", {3, 4}),
+    (declared(dict), '{"a": 1}', {"a": 1}),
+    (declared(dict[str, int]), "{'a': 1}", {"a": 1}),
+    (inferred({}), "", {}),
+    (inferred(None), "", None),
+    (inferred(None), "5", 5),
+    (inferred(None), "007", "007"),
+    (inferred(None), "nan", "nan"),
+    (inferred(None), "[1, 'a']", [1, "a"]),
+    (inferred(None), "text of words", "text of words"),
+    (inferred(None), "__import__('os')", "__import__('os')"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "text", "value"), TEXTS, ids=lambda item: str(item)[:40])
+def test_text(parameter, text, value):
+    """Text is read by the type, declared or inferred; the value has exactly that type."""
+    read = read_text(parameter, text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(("parameter", "text", "value"), TEXTS, ids=lambda item: str(item)[:40])
+def test_text_of_a_value_reads_back(parameter, text, value):
+    """What as_text writes of a value is read as that value again."""
+    assert read_text(parameter, as_text(value)) == value
+
+
+BAD_TEXTS = [
+    (declared(int), "2.5", "must be a whole number, not '2.5'"),
+    (declared(int), "", "must be a whole number, not ''"),
+    (inferred(1), "many", "must be a number, not 'many'"),
+    (declared(Annotated[int, Ge(1), Le(9)], minimum=1, maximum=9), "10", "must be at most 9, not '10'"),
+    (inferred(1, minimum=0), "-1", "must be at least 0, not -1"),
+    (declared(float, minimum=0), "nan", "must be at least 0, not nan"),
+    (declared(bool), "maybe", "must be true or false, not 'maybe'"),
+    (declared(dt.date), "2026", "must be a date such as 2026-01-31, not '2026'"),
+    (declared(dt.date), "2026-02-30", "must be a date such as 2026-01-31, not '2026-02-30'"),
+    (declared(dt.datetime), "1.5", "must be a date and time such as 2026-01-31T12:00, not '1.5'"),
+    (declared(Literal["a", "b"], choices=("a", "b")), "c", "must be 'a' or 'b', not 'c'"),
+    (declared(list[int]), "1, a", "at [1] must be a whole number, not 'a'"),
+    (declared(list[int]), "[1, 2", "must be a list, not '[1, 2'"),
+    (declared(dict), "a=1", "must be a dict, not 'a=1'"),
+    (declared(int | None), "x", "must be a whole number, not 'x'"),
+    (declared(int), ["1", "2"], "is given twice"),
+    (declared(int), [], "is given without a value"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "text", "message"), BAD_TEXTS, ids=lambda item: str(item)[:40])
+def test_bad_text(parameter, text, message):
+    """Text that is no value of the type is refused with what it must be; nothing is clamped."""
+    with pytest.raises(ValueError, match=r".+") as caught:
+        read_text(parameter, text)
+    assert str(caught.value) == message
+
+
+def test_several_texts_are_the_items_of_a_list():
+    """A repeated key of a query string is one list; a single one is read as it would be alone."""
+    assert read_text(declared(list[str]), ["a,b", "c"]) == ["a,b", "c"]
+    assert read_text(declared(set[int]), ["1", "2"]) == {1, 2}
+    assert read_text(declared(list[int]), ["[1, 2]"]) == [1, 2]
+    assert read_text(declared(int), ["1"]) == 1
+
+
+JSONS = [
+    (declared(dt.date), "2026-01-31", dt.date(2026, 1, 31)),
+    (inferred(1), 2.5, 2.5),
+    (inferred(1), 10**30, 10**30),
+    (declared(set[int]), [1, 2], {1, 2}),
+    (declared(tuple[int, str]), [1, "x"], (1, "x")),
+    (declared(Color), "RED", Color.RED),
+    (declared(int | None), None, None),
+    (inferred(None), {"a": [1]}, {"a": [1]}),
+    (inferred({1}), [1, 2], {1, 2}),
+    (declared(pathlib.Path), "a.csv", pathlib.Path("a.csv")),
+]
+
+
+@pytest.mark.parametrize(("parameter", "value", "read"), JSONS, ids=lambda item: str(item)[:40])
+def test_json(parameter, value, read):
+    """JSON is checked by the type, and becomes what the Model gets."""
+    got = read_json(parameter, value)
+    assert got == read
+    assert type(got) is type(read)
+
+
+def test_bad_json():
+    """JSON of another type than the inferred one is refused: the default says what the Model expects."""
+    for parameter, value, message in [
+        (inferred("a"), 5, "must be text, not 5"),
+        (inferred(1), "many", "must be a number, not 'many'"),
+        (inferred([1]), 5, "must be a list, not 5"),
+        (declared(int), None, "must be a whole number, not None"),
+    ]:
+        with pytest.raises(ValueError, match=r".+") as caught:
+            read_json(parameter, value)
+        assert str(caught.value) == message
+
+
+def test_all_problems_at_once():
+    """A call from text or JSON tells all that is wrong with it, in the words of every other call."""
+    parameters = {"n": Parameter("n", type=int, default=1), "since": Parameter("since", type=dt.date)}
+    expected = {
+        "n": "must be a number, not 'x'",
+        "m": "is not a parameter. Known: n, since",
+        "since": "is required",
+    }
+    for binder in (bind_text, bind_json):
+        with pytest.raises(ParameterError) as caught:
+            binder(parameters, {"n": "x", "m": "1"}, "m.ipynb")
+        assert caught.value.problems == expected
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_value_or_a_clear_error(text):
+    """No text makes reading fail in another way than by a ValueError, nor runs anything."""
+    for parameter, _, _ in TEXTS:
+        with contextlib.suppress(ValueError):
+            read_text(parameter, text)
