@@ -98,6 +98,7 @@ STOREYS = {
         "completion",
         "expressions",
         "view_values",
+        "serve_command",
         "server",
         "handlers",
         "service",
