@@ -100,7 +100,7 @@ def call(wanted: Wanted) -> Given:
         _limit_memory(wanted.max_memory)
     source = wanted.source
     if isinstance(source, str) and source.startswith("~"):
-        source = f"./{source}"  # a name, and nobody's home
+        source = os.path.abspath(source)  # a name, and nobody's home
     return given(lambda: _Followed(source, scope="isolated", cwd=wanted.cwd, name=wanted.name), wanted)
 
 

@@ -113,7 +113,7 @@ class ServedNotebooks:
         file = os.path.join(root, *path.split("/"))
         if not os.path.isfile(file) or not _is_inside(file, root):
             raise _missing(path)
-        named = f"./{path}" if path.startswith("~") else path  # a name, and nobody's home
+        named = file if path.startswith("~") else path  # a name, and nobody's home
         notebook = open_source(named, folder=pathlib.Path(root)).current()
         return Served(path, notebook, path, root, None)
 

@@ -25,7 +25,7 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
     name = "restified"
     description = __doc__
     extension_url = "/restified/"
-    load_other_extensions = True
+    load_other_extensions = False  # when it is started by itself, the endpoints are all there is
 
     allowed = List(
         Unicode(),

@@ -185,6 +185,14 @@ def _command(process: psutil.Process) -> list[str]:
     return []
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number that has not ended."""
+    try:
+        return _is_running(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -104,6 +104,7 @@ STOREYS = {
         "completion",
         "expressions",
         "view_values",
+        "serve_command",
         "server",
         "handlers",
         "service",
