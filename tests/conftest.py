@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from deno import find_deno_bin
 
 # Before anything of Jupyter is imported: nothing is written into the user's home.
 _state = tempfile.TemporaryDirectory(prefix="restified-tests-")
@@ -33,6 +34,16 @@ for _name in (
 os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+for _language, _argv in {
+    "bash": [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"],
+    "typescript": [find_deno_bin(), "jupyter", "--kernel", "--conn", "{connection_file}"],
+}.items():
+    _name = "deno" if _language == "typescript" else _language
+    _folder = pathlib.Path(os.environ["JUPYTER_DATA_DIR"]) / "kernels" / _name
+    _folder.mkdir(parents=True)
+    _spec = {"argv": _argv, "display_name": _name, "language": _language}
+    (_folder / "kernel.json").write_text(json.dumps(_spec), encoding="utf-8")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
