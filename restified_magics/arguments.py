@@ -32,17 +32,17 @@ __all__ = [
 
 #: The flags of each magic.
 FLAGS_OF: Mapping[str, tuple[str, ...]] = {
-    "%call_notebook": ("scope", "timeout", "run", "save", "help"),
-    "%%call_notebook": ("scope", "timeout", "run", "save", "help"),
-    "%restify": ("scope", "timeout", "help"),
+    "%call_notebook": ("kernel", "scope", "timeout", "run", "save", "help"),
+    "%%call_notebook": ("kernel", "scope", "timeout", "run", "save", "help"),
+    "%restify": ("kernel", "scope", "timeout", "help"),
     "%%restify": ("save", "scope", "timeout", "help"),
 }
 
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 _EXAMPLES = {"scope": "view", "timeout": "60", "save": "executed.ipynb"}
+_OPTIONAL = ("kernel",)  # a value may follow after `=`, and only there
 _LATER = {
-    "kernel": "KernelModel, which runs a notebook in a kernel of its own",
     "form": "forms, which show the parameters as widgets",
 }
 _FLAGS = {*itertools.chain.from_iterable(FLAGS_OF.values()), *_LATER}
@@ -59,6 +59,7 @@ class Options:
     """The flags of a magic.
 
     Attributes:
+        kernel: run in a kernel: the name of its kernelspec, empty for the notebook's own; or None.
         scope: which names the Model sees, or None for what it does without being told.
         timeout: seconds that a call may take, or None.
         run: the call gives a Result.
@@ -66,6 +67,7 @@ class Options:
         help: tell what the magic is for, and do nothing else.
     """
 
+    kernel: str | None = None
     scope: Scope | None = None
     timeout: float | None = None
     run: bool = False
@@ -221,7 +223,7 @@ def _take_flag(line: str, start: int, flags: dict[str, str]) -> int:
     wanted = _EXAMPLES.get(name, "")
     value = ""
     if line.startswith("=", end):
-        if not wanted:
+        if not wanted and name not in _OPTIONAL:
             raise UsageError(f"--{name} takes no value")
         value, _, end = _word(line, end + 1)
     elif wanted:
@@ -249,7 +251,9 @@ def _options(flags: Mapping[str, str], magic: str) -> Options:
         if name not in FLAGS_OF[magic]:
             _refuse_flag(f"--{name}", magic)
         read = _READ.get(name)
-        made[name] = read(value) if read is not None else True
+        made[name] = read(value) if read is not None else value if name in _OPTIONAL else True
+    if made.get("kernel") is not None and "scope" in made:
+        raise UsageError("--scope is for a notebook in this process: a kernel sees no names from here")
     return Options(**made)
 
 

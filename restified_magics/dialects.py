@@ -176,7 +176,9 @@ class _Shell(Dialect):
             value = value.value
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, (str, int, float, decimal.Decimal, pathlib.PurePath, uuid.UUID)):
+        if isinstance(value, int):
+            return f"{decimal.Decimal(value):f}"  # which has no limit of digits, as str of an int has
+        if isinstance(value, (str, float, decimal.Decimal, pathlib.PurePath, uuid.UUID)):
             return str(value)
         if isinstance(value, (datetime.date, datetime.time)):
             return value.isoformat()

@@ -54,11 +54,10 @@ def child(request):
     os.close(log)
     os.chdir(request["cwd"])
     os.environ["PWD"] = request["cwd"]
-    os.environ["JPY_PARENT_PID"] = str(os.getppid())
     random = sys.modules.get("random")
     if random is not None:
         random.seed()
-    sys.argv = request["argv"]
+    sys.argv = [*request["argv"], f"--IPKernelApp.parent_handle={os.getppid()}"]
     kernelapp.launch_new_instance()
 
 
@@ -74,6 +73,7 @@ except ImportError:
 import ctypes, gc, threading
 
 PR_SET_PDEATHSIG = 1
+LINGER = 5.0  # seconds
 prctl = getattr(ctypes.CDLL(None), "prctl", None)  # so that no kernel outlives a server that was killed
 children = set()
 wakeup, waking = os.pipe()
@@ -86,7 +86,9 @@ gc.freeze()
 answer(ready=threading.active_count() == 1)
 rest = b""
 while True:
-    readable, _, _ = select.select([requests, wakeup], [], [])
+    readable, _, _ = select.select([requests, wakeup], [], [], None if children else LINGER)
+    if not readable:
+        break  # there was nothing to do for a while: whoever wants kernels again starts another server
     if wakeup in readable:
         os.read(wakeup, 4096)
         while True:

@@ -14,7 +14,7 @@ from jupyter_client.session import Session
 
 from restified_magics.steps import MOMENT
 
-__all__ = ["Connection", "ForMessages", "Message"]
+__all__ = ["Connection", "ForMessages", "Message", "context"]
 
 Message = dict[str, Any]
 
@@ -23,7 +23,7 @@ _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
 _making = threading.Lock()
 
 
-def _context() -> zmq.Context[zmq.Socket[bytes]]:
+def context() -> zmq.Context[zmq.Socket[bytes]]:
     """One context for the process; one that was inherited by a fork belongs to the parent."""
     with _making:
         if os.getpid() not in _contexts:
@@ -47,7 +47,7 @@ class Connection:
         self._open("shell", zmq.DEALER)
 
     def _open(self, channel: str, kind: int) -> zmq.Socket[bytes]:
-        socket = self._sockets[channel] = _context().socket(kind)
+        socket = self._sockets[channel] = context().socket(kind)
         socket.linger = 0
         socket.reconnect_ivl = _RECONNECT
         socket.rcvhwm = 0  # a publisher drops messages where a reader is slow, and ours must not

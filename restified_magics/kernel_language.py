@@ -231,7 +231,8 @@ class LanguageRequest:
 
     def _exit_status(self, status: str, file: str) -> tuple[str, str, re.Match[str] | None]:
         """What there is to say of a command that failed: its status, and what the shell said of it."""
-        complaint = next((line for line in reversed(self._said.splitlines()) if file in line), "")
-        reason = complaint.partition(file)[2].partition(": ")[2].partition(": ")[2]
+        said = self._said.splitlines()
+        complaint = next((line for line in reversed(said) if file in line or line.startswith("bash: ")), "")
+        reason = re.sub(rf"^bash: |\S*{re.escape(file)}: |line \d+: ", "", complaint)
         told = f"{status} ({reason})" if reason else status
         return "ExitStatus", told, _LINE.search(complaint)

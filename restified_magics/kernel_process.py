@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import zmq
+import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
@@ -23,7 +24,7 @@ from restified_magics.deadline import GRACE, Deadline
 from restified_magics.errors import KernelDied
 from restified_magics.fork_server import ForkProvisioner, can_fork
 from restified_magics.keeper import keeper
-from restified_magics.kernel_connection import Connection, ForMessages, Message
+from restified_magics.kernel_connection import Connection, ForMessages, Message, context
 from restified_magics.steps import Steps, drive_async
 from restified_magics.warden import warden
 
@@ -73,7 +74,10 @@ class Kernel:
         self.closing = False
         self._folder = tempfile.mkdtemp(prefix="restified-")
         self._manager = AsyncKernelManager(
-            kernel_name=name, connection_file=os.path.join(self._folder, "kernel.json"), log=_quiet
+            kernel_name=name,
+            connection_file=os.path.join(self._folder, "kernel.json"),
+            context=zmq.asyncio.Context.shadow(context()),
+            log=_quiet,
         )
         self._connection: Connection | None = None
         self._ended: int | None = None
@@ -221,7 +225,7 @@ class Kernel:
                 if answers.reply is not None:
                     break  # the end of the outputs was lost
                 if self.has_ended():
-                    raise self._failure(self._how_it_ended())
+                    raise stopped or self._failure(self._how_it_ended())
             if stopped is None and answers.reply is None and deadline is not None and deadline.passed:
                 stopped, until = TimeIsUp(), self._interrupted(connection)
             elif stopped is not None and until is not None and time.monotonic() >= until:
@@ -280,7 +284,9 @@ class Kernel:
     def _how_it_ended(self) -> str:
         if self.closing:
             return "was closed during the call"
-        code = self._exit_code() or 0
+        process = getattr(self._manager.provisioner, "process", None)
+        # its end is seen before its parent has been told
+        code = (self._exit_code() if process is None else process.wait(1.0)) or 0
         if code >= 0:
             return f"ended by itself with exit code {code}"
         try:

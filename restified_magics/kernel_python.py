@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import importlib.resources
 import json
@@ -11,7 +12,7 @@ from typing import Any
 
 from restified_magics.deadline import Deadline
 from restified_magics.encoding import Unencodable, pack, unpack
-from restified_magics.errors import CellError, ParameterError, ReturnError
+from restified_magics.errors import CellError, KernelDied, ParameterError, ReturnError
 from restified_magics.kernel_connection import Message
 from restified_magics.kernel_process import Kernel
 from restified_magics.model import Call
@@ -114,7 +115,8 @@ class PythonRequest:
 
     def talk(self, kernel: Kernel, outlet: Outlet, deadline: Deadline | None) -> Steps[Any]:
         """Run the cells in the kernel; return the value of the `return` cell."""
-        payload = json.dumps(self._request).encode("ascii")
+        mark = kernel.file("cell")
+        payload = json.dumps({**self._request, "mark": mark}).encode("ascii")
         buffers: list[Any] = []
         if str(kernel.info.get("implementation")) == "ipython":
             code, buffers = "None", [payload, *self._buffers]
@@ -133,9 +135,14 @@ class PythonRequest:
             elif event["nonce"] == self._nonce:  # any other is an imitation
                 self._hear(json.loads(event["body"]), message["buffers"], outlet)
 
-        reply = yield from kernel.ask(
-            "execute_request", _code(code), hear=hear, deadline=deadline, buffers=buffers
-        )
+        try:
+            reply = yield from kernel.ask(
+                "execute_request", _code(code), hear=hear, deadline=deadline, buffers=buffers
+            )
+        except KernelDied:
+            with contextlib.suppress(OSError, ValueError, IndexError), open(mark, "rb") as file:
+                outlet.begin(int(file.read()))
+            raise
         if self._failure is not None:
             raise self._failure
         content = reply["content"]

@@ -91,11 +91,12 @@ local({
     object(names, parts)
   }
 
-  picture <- function(draw) {
+  picture <- function(draw, where) {
     file <- tempfile(fileext = ".png")
     on.exit(unlink(file))
     grDevices::png(file, width = 1000, height = 700, res = 120)
     tryCatch(draw(), finally = grDevices::dev.off())
+    if (!file.exists(file)) refused("plot of nothing", where, "Draw it in the cell that returns it")
     paste0('{"$":"picture","format":"png","base64":"', base64(readBin(file, "raw", file.size(file))), '"}')
   }
   base64 <- function(bytes) gsub("\n", "", jsonlite::base64_enc(bytes), fixed = TRUE)
@@ -115,8 +116,8 @@ local({
 
   encoded <- function(x, where = "") {
     if (is.null(x)) return("null")
-    if (inherits(x, "ggplot") || inherits(x, "trellis")) return(picture(function() print(x)))
-    if (inherits(x, "recordedplot")) return(picture(function() grDevices::replayPlot(x)))
+    if (inherits(x, "ggplot") || inherits(x, "trellis")) return(picture(function() print(x), where))
+    if (inherits(x, "recordedplot")) return(picture(function() grDevices::replayPlot(x), where))
     if (is.data.frame(x)) return(table(as.data.frame(x), where))
     if (is.raw(x)) return(paste0('{"$":"bytes","base64":"', base64(x), '"}'))
     if (inherits(x, "POSIXlt")) x <- as.POSIXct(x)

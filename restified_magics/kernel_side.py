@@ -76,6 +76,8 @@ async def call(payload, buffers=()):
             await running.run()
     finally:
         _running = None
+        if running.mark is not None:
+            os.close(running.mark)
 
 
 class _Call:
@@ -86,6 +88,7 @@ class _Call:
         self.params = request["params"]
         self.buffers = buffers
         self.files = {}
+        self.mark = _opened(request["mark"])
         self.cell = None
         self.todo = None
         self.shown: Any = None
@@ -98,6 +101,8 @@ class _Call:
     async def run(self):
         for cell in self.cells:
             self.cell = cell
+            if self.mark is not None:  # where a kernel that crashes was, since its last messages are lost
+                os.pwrite(self.mark, b"%8d" % cell["number"], 0)
             self.tell({"kind": "cell", "cell": cell["number"]})
             error = await self.run_cell(cell)
             if self.problem is not None:
@@ -248,6 +253,14 @@ class _Call:
                 text = "" if name in self.files else linecache.getline(name, line)
                 yield [self.files.get(name), name, code.co_name, line, text]
             found = found.tb_next
+
+
+def _opened(path):
+    """A descriptor to write to, or None where that cannot be: the caller may be on another machine."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) if hasattr(os, "pwrite") else None
+    except OSError:
+        return None
 
 
 class _Rewriter(ast.NodeTransformer):

@@ -168,7 +168,8 @@ def read_shell(source: str) -> Any:
     if source.startswith("("):
         if not source.endswith(")"):
             raise ValueError(f"{source!r} is not a literal")
-        return [_word(word, word in source.split()) for word in shlex.split(source[1:-1], comments=True)]
+        bare = source[1:-1].split()
+        return [_word(word, word in bare) for word in shlex.split(source[1:-1], comments=True)]
     words = shlex.split(source)
     if len(words) > 1:
         raise ValueError(f"{source!r} is more than one word")

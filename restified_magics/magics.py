@@ -66,6 +66,10 @@ def _magic(function: _F) -> _F:
 class RestifiedMagics(Magics):  # type: ignore[misc]
     """The magics of restified_magics, for one shell."""
 
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self._kernels = _Kernels()
+
     @_magic
     def call_notebook(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
@@ -110,6 +114,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
 
         Flags, before NOTEBOOK or after it:
 
+        --kernel            run it in a fresh Jupyter kernel, the notebook's own, of any language.
+                            ``--kernel=NAME`` chooses another one. Values go there as copies.
         --run               give a Result: the value, all outputs, the names, the executed notebook.
                             Nothing is printed or displayed by the call.
         --save FILE.ipynb   write the executed notebook to a file, also when the call fails: open it
@@ -177,6 +183,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         --save FILE.ipynb   with ``%%``: write the cell as a notebook with tagged cells, and make the
                             Model of that file. A file that ``%%restify`` wrote is replaced, unless it
                             was changed since; any other is left, and the error says so.
+        --kernel            with ``%``: each call runs in a fresh Jupyter kernel, of any language.
         --timeout SECONDS   stop each call after this time.
         --scope SCOPE       which names the Model sees besides its own: `view`, a copy of those here
                             at the time of the call (the default); `share`, those here themselves;
@@ -216,7 +223,11 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             raise UsageError(f"which notebook? Write its path first, as in {magic} area.ipynb{values}")
         named = names.get(target)
         if arguments.quoted or not isinstance(named, Model) or os.path.exists(target):
+            if options.kernel is not None:
+                return self._kernels.model(target, options)
             return PythonModel(target, scope=options.scope, timeout=options.timeout)
+        if options.kernel is not None:
+            raise UsageError(f"--kernel is for notebooks, and {target} is a Model: it runs as it was made")
         model = copy.copy(named)
         if options.timeout is not None:
             model.timeout = options.timeout
@@ -244,6 +255,27 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             model = PythonModel(options.save, scope=options.scope, timeout=options.timeout)
             _tell(f"Saved the Model as {options.save}")
         self.shell.push({name: model})
+        return model
+
+
+class _Kernels:
+    """The last Models that ran in kernels: while one is kept, kernels are at hand for its next call."""
+
+    _MOST = 8
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str], Model] = {}
+
+    def model(self, target: str, options: Options) -> Model:
+        from restified_magics.kernel_model import KernelModel  # here, since jupyter_client is slow to import
+
+        key = (os.path.abspath(os.path.expanduser(target)), options.kernel or "")
+        model = self._models.pop(key, None) or KernelModel(target, kernel_name=options.kernel or None)
+        self._models[key] = model
+        while len(self._models) > self._MOST:
+            self._models.pop(next(iter(self._models)))
+        model = copy.copy(model)
+        model.timeout = options.timeout
         return model
 
 

@@ -24,6 +24,13 @@ from restified_magics import (
 MODELS = [PythonModel, KernelModel]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _kernels_at_hand():
+    """Models of the same kernelspec and folder share a pool: one that stays keeps it warm for all tests."""
+    with KernelModel(node("1")):
+        yield
+
+
 @pytest.fixture(params=MODELS, ids=lambda kind: kind.__name__)
 def make(request):
     """Make a Model of cells (or of a path), of each kind in turn."""
