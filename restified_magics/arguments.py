@@ -32,10 +32,10 @@ __all__ = [
 
 #: The flags of each magic.
 FLAGS_OF: Mapping[str, tuple[str, ...]] = {
-    "%call_notebook": ("scope", "timeout", "run", "save", "help"),
-    "%%call_notebook": ("scope", "timeout", "run", "save", "help"),
+    "%call_notebook": ("scope", "timeout", "run", "save", "form", "help"),
+    "%%call_notebook": ("scope", "timeout", "run", "save", "form", "help"),
     "%restify": ("scope", "timeout", "help"),
-    "%%restify": ("save", "scope", "timeout", "help"),
+    "%%restify": ("save", "scope", "timeout", "form", "help"),
 }
 
 SCOPES: tuple[str, ...] = get_args(Scope)
@@ -43,7 +43,6 @@ SCOPES: tuple[str, ...] = get_args(Scope)
 _EXAMPLES = {"scope": "view", "timeout": "60", "save": "executed.ipynb"}
 _LATER = {
     "kernel": "KernelModel, which runs a notebook in a kernel of its own",
-    "form": "forms, which show the parameters as widgets",
 }
 _FLAGS = {*itertools.chain.from_iterable(FLAGS_OF.values()), *_LATER}
 _FLAG = re.compile(r"--([A-Za-z][\w-]*)")
@@ -63,6 +62,7 @@ class Options:
         timeout: seconds that a call may take, or None.
         run: the call gives a Result.
         save: the file for the executed notebook, or for the new Model; None is not to save.
+        form: show a form, and call nothing.
         help: tell what the magic is for, and do nothing else.
     """
 
@@ -70,6 +70,7 @@ class Options:
     timeout: float | None = None
     run: bool = False
     save: pathlib.Path | None = None
+    form: bool = False
     help: bool = False
 
 

@@ -114,6 +114,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
                             Nothing is printed or displayed by the call.
         --save FILE.ipynb   write the executed notebook to a file, also when the call fails: open it
                             to see how far it came.
+        --form              show a form for the parameters, with Run, Cancel, result and outputs; the
+                            values given here are what it begins with. Nothing is called yet.
         --timeout SECONDS   stop the call after this time.
         --scope SCOPE       which names the notebook sees besides its own: `view`, a copy of those
                             here (the default); `share`, those here themselves, so that what it
@@ -134,7 +136,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         values = expression_values(self.shell, arguments.values, names)
         if cell is not None:
             values = assigned_values(self.shell, f"{magic} {line}", cell, names, values)
-        value = _called(model, values, arguments.options)
+        act = _form if arguments.options.form else _called
+        value = act(model, values, arguments.options)
         return None if arguments.silent and use_of_value() == "shown" else value
 
     @_magic
@@ -177,6 +180,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         --save FILE.ipynb   with ``%%``: write the cell as a notebook with tagged cells, and make the
                             Model of that file. A file that ``%%restify`` wrote is replaced, unless it
                             was changed since; any other is left, and the error says so.
+        --form              with ``%%``: show a form for the Model, with Run, Cancel, result and outputs.
         --timeout SECONDS   stop each call after this time.
         --scope SCOPE       which names the Model sees besides its own: `view`, a copy of those here
                             at the time of the call (the default); `share`, those here themselves;
@@ -198,6 +202,9 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         else:
             model = self._model_of_cell(arguments, cell)
         use = use_of_value()
+        if arguments.options.form:
+            display(model.form())
+            return None if use == "shown" else model
         if arguments.silent:
             return None if use == "shown" else model
         if use == "other":
@@ -245,6 +252,19 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             _tell(f"Saved the Model as {options.save}")
         self.shell.push({name: model})
         return model
+
+
+def _form(model: Model, values: dict[str, Any], options: Options) -> Any:
+    """A form that begins with the values."""
+    __tracebackhide__ = True
+    if options.run or options.save is not None:
+        flag = "--run" if options.run else "--save"
+        raise UsageError(
+            f"--form calls nothing yet, so that there is nothing for {flag}: leave one of them out"
+        )
+    from restified_magics.forms import filled  # ipywidgets is slow to import
+
+    return filled(model, values)
 
 
 def _called(model: Model, values: dict[str, Any], options: Options) -> Any:

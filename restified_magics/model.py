@@ -370,7 +370,7 @@ class Model(abc.ABC):
         """
         from restified_magics.dashboard import Dashboard
 
-        return Dashboard(self, fields, **options)
+        return Dashboard(self.form(fields, **options))
 
     def bind(
         self,
