@@ -34,7 +34,7 @@ __all__ = [
 FLAGS_OF: Mapping[str, tuple[str, ...]] = {
     "%call_notebook": ("scope", "timeout", "run", "save", "form", "help"),
     "%%call_notebook": ("scope", "timeout", "run", "save", "form", "help"),
-    "%restify": ("scope", "timeout", "help"),
+    "%restify": ("scope", "timeout", "replay", "help"),
     "%%restify": ("save", "scope", "timeout", "form", "help"),
 }
 
@@ -63,6 +63,7 @@ class Options:
         run: the call gives a Result.
         save: the file for the executed notebook, or for the new Model; None is not to save.
         form: show a form, and call nothing.
+        replay: run the notebook of a failed call up to the cell that failed.
         help: tell what the magic is for, and do nothing else.
     """
 
@@ -71,6 +72,7 @@ class Options:
     run: bool = False
     save: pathlib.Path | None = None
     form: bool = False
+    replay: bool = False
     help: bool = False
 
 

@@ -17,9 +17,9 @@ from restified_magics.arguments import Arguments, Options, parse_line
 from restified_magics.call_site import use_of_value
 from restified_magics.cell_model import save_cell_model, tagged_notebook
 from restified_magics.completion import add_completer, remove_completer
-from restified_magics.errors import CellError, ModelTimeout
 from restified_magics.model import Model
 from restified_magics.python_model import PythonModel
+from restified_magics.replay import replay
 from restified_magics.view_values import assigned_values, expression_values
 
 __all__ = ["RestifiedMagics", "load", "unload"]
@@ -166,6 +166,9 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             model = %restify area.ipynb
             model(width=3)
 
+            %call_notebook area.ipynb width="a" --save failed.ipynb
+            %restify --replay failed.ipynb
+
             %%restify area --save area.ipynb
             import math
             width = 3     # Width [m]
@@ -181,6 +184,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
                             Model of that file. A file that ``%%restify`` wrote is replaced, unless it
                             was changed since; any other is left, and the error says so.
         --form              with ``%%``: show a form for the Model, with Run, Cancel, result and outputs.
+        --replay            with ``%``: NOTEBOOK is a failed call that was saved. Run it here up to the cell
+                            that failed, which becomes your next cell; its names are yours to look at.
         --timeout SECONDS   stop each call after this time.
         --scope SCOPE       which names the Model sees besides its own: `view`, a copy of those here
                             at the time of the call (the default); `share`, those here themselves;
@@ -197,6 +202,9 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         if arguments.values:
             given = ", ".join(name for name, _ in arguments.values)
             raise UsageError(f"{magic} only makes the Model, and calls it with no values: leave out {given}")
+        if arguments.options.replay:
+            replay(arguments, self.shell)
+            return None
         if cell is None:
             model = self._model(arguments, magic, self._names(local_ns))
         else:
@@ -276,17 +284,11 @@ def _called(model: Model, values: dict[str, Any], options: Options) -> Any:
     if path is not None and options.save.exists() and options.save.samefile(path):
         raise UsageError(f"--save {options.save}: this is the notebook itself. Save under another name")
     try:
-        result = model.run(values, echo=not options.run)
-    except (CellError, ModelTimeout) as error:
-        if error.result is not None:
-            try:
-                error.result.save(options.save)
-            except OSError as failure:
-                _tell(f"The notebook of this call could not be saved: {failure}", sys.stderr)
-            else:
-                _tell(f"Saved the notebook of this call, up to its error, as {options.save}", sys.stderr)
+        result = model.run(values, echo=not options.run, save=options.save)
+    except BaseException as error:
+        for note in getattr(error, "__notes__", ()):
+            _tell(note, sys.stderr)
         raise
-    result.save(options.save)
     _tell(f"Saved the executed notebook as {options.save}")
     return result if options.run else result.value
 
