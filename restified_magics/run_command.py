@@ -11,6 +11,7 @@ import click
 
 from restified_magics.command_values import Given, read_values
 from restified_magics.engines import ENGINES, Engine, open_model
+from restified_magics.terminal import results_only
 
 __all__ = ["command"]
 
@@ -76,7 +77,8 @@ def command(  # noqa: PLR0913 - the options of a command
     given.update({name: Given(value) for name, value in pairs})
     given.update({name: Given(value, is_json=True) for name, value in texts})
     params = read_values(model.parameters, given, model.name)
-    model.run(params, echo=log_output, save=path)
+    with results_only():
+        model.run(params, echo=log_output, save=path)
 
 
 def _of_file(file: str) -> dict[str, Given]:

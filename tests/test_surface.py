@@ -103,6 +103,7 @@ STOREYS = {
         "forms",
         "dashboard",
         "dashboard_command",
+        "__main__",
         "cli",
         "terminal",
         "command_values",
