@@ -48,13 +48,13 @@ def replay(arguments: Arguments, shell: Any) -> None:
     )
     if failing is None:
         raise UsageError(
-            f"{path}: no cell of it has failed. --replay takes the notebook of a failed call, as --save writes it"
+            f"{path}: no cell of it has failed. --replay takes the notebook of a failed call, as --save "
+            "writes it"
         )
     before = {**node, "cells": node["cells"][: failing.number - 1]}
     folder = os.fspath(path.absolute().parent)
     model = PythonModel(before, scope="share", cwd=folder, timeout=arguments.options.timeout, name=str(path))
     model.execute()
     shell.set_next_input(failing.source)
-    print(
-        f"Ran {path} up to cell {failing.number}, which failed and is in your next cell. Its names are here"
-    )
+    where = f"{path} up to cell {failing.number}"
+    print(f"Ran {where}, which failed and is in your next cell. Its names are here")  # noqa: T201 - a magic tells

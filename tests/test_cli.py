@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import cell, parameters, returns
@@ -79,7 +78,7 @@ def test_what_goes_wrong_has_an_exit_code_and_words(restified, model, arguments,
     """1: a cell failed, or its value cannot be had so. 2: wrong use. Nothing is on stdout, no traceback of ours."""
     done = restified(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
-    assert __import__("re").search(told, done.stderr, 16), done.stderr
+    assert re.search(told, done.stderr, re.DOTALL), done.stderr
     assert "restified_magics/" not in done.stderr
 
 
