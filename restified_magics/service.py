@@ -197,6 +197,7 @@ class CallService:
     ) -> Given:
         wanted = Wanted(
             source=served.source,
+            packed=served.packed,
             name=served.path,
             root=served.root,
             cwd=served.cwd,

@@ -88,6 +88,7 @@ STOREYS = {
         "isolated_process",
         "isolated_child",
         "isolated_call",
+        "packing",
     ],
     "faces": [
         "controls",
