@@ -6,6 +6,7 @@ import html
 import json
 import shlex
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from restified_magics.openapi import url_of
 from restified_magics.parameters import Parameter
@@ -13,7 +14,7 @@ from restified_magics.request_values import RESERVED
 from restified_magics.served import Served
 from restified_magics.telling import shorten
 
-__all__ = ["POLICY", "index"]
+__all__ = ["POLICY", "confirm", "index"]
 
 #: The page runs no script, loads nothing, and sends its forms nowhere else.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
@@ -50,12 +51,31 @@ def index(models: Sequence[Served], base_url: str, host: str) -> str:
         "<p>There is no Model here: tag a cell of a notebook with <code>parameters</code> or "
         "<code>return</code>.</p>"
     )
+    about = f'Each notebook answers at its URL. For programs: <a href="{document}">OpenAPI document</a>.'
+    return _page("Notebooks as functions", f"<p>{about}</p>{parts or none}")
+
+
+def confirm(url: str, values: Sequence[tuple[str, str]]) -> str:
+    """The page for who typed the URL of a notebook, or came by a link from elsewhere: it asks before it runs.
+
+    Args:
+        url: the request's own, below the host.
+        values: names and values of the query.
+    """
+    listed = "".join(
+        f"<tr><td><code>{html.escape(name)}</code><td><code>{html.escape(value)}</code>"
+        for name, value in values
+    )
+    table = f"<table><tr><th>name<th>value</tr>{listed}</table>" if listed else "<p>With its defaults.</p>"
+    path = html.escape(unquote(url.partition("?")[0]))
+    return _page("Run this notebook?", f'<p>{path}</p>{table}<p><a href="{html.escape(url)}">Run it</a></p>')
+
+
+def _page(title: str, body: str) -> str:
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Notebooks as functions</title>'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        "<h1>Notebooks as functions</h1>"
-        f'<p>Each notebook answers at its URL. For programs: <a href="{document}">OpenAPI document</a>.</p>'
-        f"{parts or none}</body></html>"
+        f"<h1>{title}</h1>{body}</body></html>"
     )
 
 
