@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from restified_magics.openapi import url_of
 from restified_magics.parameters import Parameter
+from restified_magics.reading import as_text
 from restified_magics.request_values import RESERVED
 from restified_magics.served import Served
 from restified_magics.telling import shorten
@@ -95,17 +96,26 @@ def _model(model: Served, base_url: str, host: str) -> str:
 
 
 def _row(parameter: Parameter) -> str:
-    told = [parameter.help, f"[{parameter.unit}]" if parameter.unit else ""]
-    if parameter.minimum is not None or parameter.maximum is not None:
-        low, high = ("" if bound is None else bound for bound in (parameter.minimum, parameter.maximum))
-        told.append(f"{low} … {high}")
+    told = [parameter.label] if parameter.label.replace(" ", "_") != parameter.name else []
+    told.append(parameter.help)
+    told.append(f"in {parameter.unit}" if parameter.unit else "")
+    told += (f"{word} {bound}" for word, bound in _bounds(parameter) if bound is not None)
     if parameter.choices:
-        told.append("one of " + ", ".join(repr(choice) for choice in parameter.choices))
-    meaning = " ".join([parameter.label if parameter.label != parameter.name else "", *told]).strip()
+        told.append("one of " + ", ".join(map(as_text, parameter.choices)))
     kind = parameter.annotation or getattr(parameter.type, "__name__", "")
-    default = "required" if parameter.required else parameter.expression or shorten(parameter.default)
-    cells = (f"<code>{html.escape(parameter.name)}</code>", *map(html.escape, (kind, default, meaning)))
+    default = "required" if parameter.required else parameter.expression or _default(parameter)
+    cells = (f"<code>{html.escape(parameter.name)}</code>", f"<code>{html.escape(kind)}</code>")
+    cells += (html.escape(default), html.escape("; ".join(part.rstrip(".") for part in told if part)))
     return f"<tr>{''.join(f'<td>{cell}' for cell in cells)}</tr>"
+
+
+def _bounds(parameter: Parameter) -> tuple[tuple[str, object], tuple[str, object]]:
+    return ("at least", parameter.minimum), ("at most", parameter.maximum)
+
+
+def _default(parameter: Parameter) -> str:
+    default = parameter.default
+    return shorten(default) if isinstance(default, str | None) else shorten(as_text(default))[1:-1]
 
 
 def _form(url: str, parameters: Sequence[Parameter]) -> str:

@@ -136,3 +136,6 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
 
 
 main = RestifiedApp.launch_instance
+
+if __name__ == "__main__":
+    main()
