@@ -104,8 +104,9 @@ def _row(parameter: Parameter) -> str:
         told.append("one of " + ", ".join(map(as_text, parameter.choices)))
     kind = parameter.annotation or getattr(parameter.type, "__name__", "")
     default = "required" if parameter.required else parameter.expression or _default(parameter)
-    cells = (f"<code>{html.escape(parameter.name)}</code>", f"<code>{html.escape(kind)}</code>")
-    cells += (html.escape(default), html.escape("; ".join(part.rstrip(".") for part in told if part)))
+    meaning = "; ".join(part.rstrip(".") for part in told if part)
+    code = [f"<code>{html.escape(text)}</code>" for text in (parameter.name, kind)]
+    cells = [*code, html.escape(default), html.escape(meaning)]
     return f"<tr>{''.join(f'<td>{cell}' for cell in cells)}</tr>"
 
 

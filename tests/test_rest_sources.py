@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from conftest import cell, node, parameters, returns
 from pytest_jupyter.jupyter_core import *  # noqa: F403  (the fixtures of these tests, and of no others)
 from pytest_jupyter.jupyter_server import *  # noqa: F403
-from rest_server import serving
+from rest_server import is_running, serving
 from tornado.httpclient import HTTPClientError
 
 from restified_magics.handlers import SERVICE
@@ -182,6 +183,41 @@ def test_another_kernelspec(tmp_path):
             del os.environ["JUPYTER_PATH"]
         else:
             os.environ["JUPYTER_PATH"] = before
+
+
+def test_on_a_dask_cluster(tmp_path):
+    """With the address of a scheduler, calls run on its workers, each in a process of its own there."""
+    from distributed import LocalCluster
+
+    root = tmp_path / "root"
+    put(root, "where.ipynb", parameters("x = 1"), "import os", returns("[os.getppid(), x]"))
+    put(root, "fails.ipynb", "raise ValueError", returns("1"))
+    put(
+        root,
+        "slow.ipynb",
+        "import os, time\nopen('pid', 'w').write(f'{os.getpid()}\\n')\ntime.sleep(1000)",
+        returns("1"),
+    )
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
+    with LocalCluster(host="127.0.0.1", **options) as cluster:
+        config = {"RestifiedApp": {"dask_scheduler": cluster.scheduler_address}}
+        with serving(root, tmp_path, config) as server:
+            parent, x = server.call("where.ipynb", x=5).json
+            assert x == 5
+            assert server.tasks() == []
+            assert parent not in [
+                child.pid for child in psutil.Process(server.process.pid).children(recursive=True)
+            ]
+            assert server.call("fails.ipynb").json["cell"] == 1
+            url = server.call("slow.ipynb", {"Prefer": "respond-async"}).headers["Location"]
+            while not (root / "pid").exists() or not (root / "pid").read_text().endswith("\n"):
+                time.sleep(0.05)
+            assert server.send("DELETE", url).status == 204
+            pid = int((root / "pid").read_text())
+            latest = time.monotonic() + 20
+            while is_running(pid):
+                assert time.monotonic() < latest
+                time.sleep(0.05)
 
 
 def test_a_large_notebook_blocks_nobody(tmp_path):

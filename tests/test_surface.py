@@ -129,6 +129,7 @@ STOREYS = {
         "problems",
         "jobs",
         "kernel_calls",
+        "dask_calls",
         "failed_runs",
         "metrics",
         "openapi",
