@@ -32,20 +32,17 @@ __all__ = [
 
 #: The flags of each magic.
 FLAGS_OF: Mapping[str, tuple[str, ...]] = {
-    "%call_notebook": ("kernel", "scope", "timeout", "run", "save", "help"),
-    "%%call_notebook": ("kernel", "scope", "timeout", "run", "save", "help"),
-    "%restify": ("kernel", "scope", "timeout", "help"),
-    "%%restify": ("save", "scope", "timeout", "help"),
+    "%call_notebook": ("kernel", "scope", "timeout", "run", "save", "form", "help"),
+    "%%call_notebook": ("kernel", "scope", "timeout", "run", "save", "form", "help"),
+    "%restify": ("kernel", "scope", "timeout", "replay", "help"),
+    "%%restify": ("save", "scope", "timeout", "form", "help"),
 }
 
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 _EXAMPLES = {"scope": "view", "timeout": "60", "save": "executed.ipynb"}
 _OPTIONAL = ("kernel",)  # a value may follow after `=`, and only there
-_LATER = {
-    "form": "forms, which show the parameters as widgets",
-}
-_FLAGS = {*itertools.chain.from_iterable(FLAGS_OF.values()), *_LATER}
+_FLAGS = frozenset(itertools.chain.from_iterable(FLAGS_OF.values()))
 _FLAG = re.compile(r"--([A-Za-z][\w-]*)")
 _BLANKS = re.compile(r"[\s,]*")
 _BLANK = re.compile(r"\s*")
@@ -64,6 +61,8 @@ class Options:
         timeout: seconds that a call may take, or None.
         run: the call gives a Result.
         save: the file for the executed notebook, or for the new Model; None is not to save.
+        form: show a form, and call nothing.
+        replay: run the notebook of a failed call up to the cell that failed.
         help: tell what the magic is for, and do nothing else.
     """
 
@@ -72,6 +71,8 @@ class Options:
     timeout: float | None = None
     run: bool = False
     save: pathlib.Path | None = None
+    form: bool = False
+    replay: bool = False
     help: bool = False
 
 
@@ -246,8 +247,6 @@ def _options(flags: Mapping[str, str], magic: str) -> Options:
         return Options(help=True)
     made: dict[str, Any] = {}
     for name, value in flags.items():
-        if name in _LATER:
-            raise UsageError(f"--{name} arrives with a later release, together with {_LATER[name]}")
         if name not in FLAGS_OF[magic]:
             _refuse_flag(f"--{name}", magic)
         read = _READ.get(name)

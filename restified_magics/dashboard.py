@@ -22,7 +22,10 @@ _TAGS = frozenset({"parameters", "return"})
 
 
 class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
-    """A page for a Model. Made by :meth:`Model.dashboard`, which describes the arguments.
+    """A page for a Model. Made by :meth:`Model.dashboard`.
+
+    Args:
+        form: the Model's form.
 
     Attributes:
         form: its form.
@@ -34,8 +37,9 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
         'idle'
     """
 
-    def __init__(self, model: Model, overrides: Mapping[str, Any] | None = None, **options: Any) -> None:
-        self.form = Form(model, overrides, **options)
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        model = form.model
         text = ipywidgets.Output()
         text.outputs = (
             {

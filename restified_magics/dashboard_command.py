@@ -25,7 +25,9 @@ IDLE = 300
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 8866 if it is free.")
 @click.option("--ip", help="Address to listen on; only this machine if left out.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True, help="Its colours."
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors, with source lines, to the visitor.")
 @click.argument("voila", nargs=-1, type=click.UNPROCESSED)
 def command(

@@ -53,7 +53,7 @@ def downloads(model: Model, run: Run) -> list[Download]:
         run: the run.
     """
     notebook = run.notebook
-    stem = notebook.path.stem if notebook.path is not None else model.name.strip("<>")
+    stem = notebook.path.stem if notebook.path is not None else model.name.strip("<>").removesuffix(".ipynb")
     found = []
     value = run.result.value
     if run.state == "done" and value is not None:

@@ -15,7 +15,7 @@ import ipywidgets
 
 from restified_magics.fields import Field, Raw, Upload, make_field
 from restified_magics.parameters import MISSING, Parameter
-from restified_magics.telling import shorten
+from restified_magics.telling import is_same, shorten
 
 __all__ = ["Entry", "FieldEntry", "FixedEntry", "LinkedEntry", "WidgetEntry", "make_entry"]
 
@@ -59,7 +59,14 @@ class FieldEntry(Entry):
 
     def set(self, value: Any) -> None:
         raw = self.field.raw_of(value)
-        self.field.read(raw)
+        read = self.field.read(raw)
+        if read is MISSING:
+            shows = raw is not None or value is None
+        else:
+            wanted = self.parameter.enforced.coerce(value)
+            shows = is_same(read, wanted) or repr(read) == repr(wanted)
+        if not shows:
+            raise ValueError(f"has a field that cannot show {shorten(value)}")
         self.take(raw)
 
     def take(self, raw: Raw) -> None:

@@ -5,12 +5,13 @@
     RestifiedError
     ├── NotebookError       not a notebook, unreadable, or no function can be made of it
     ├── ParameterError      values that a Model does not take (also a TypeError)
-    ├── CellError           a cell of the Model raised
-    ├── ReturnError         the value of the `return` cell cannot leave the kernel
+    ├── CallError           a call ended early; it can be opened as a notebook: `error.save(path)`
+    │   ├── CellError       a cell of the Model raised
+    │   ├── ReturnError     the value of the `return` cell cannot leave the kernel
+    │   ├── ModelTimeout    the call took longer than it may (also a TimeoutError)
+    │   ├── ModelCancelled  the call was cancelled while it ran
+    │   └── KernelDied      the kernel of a call ended, or did not start
     ├── MediaError          a returned value cannot be had in this media type (also a TypeError)
-    ├── ModelTimeout        the call took longer than it may (also a TimeoutError)
-    ├── ModelCancelled      the call was cancelled while it ran
-    ├── KernelDied          the kernel of a call ended, or did not start
     ├── TaskDied            the process of an isolated task ended before the task did
     └── ModelRecursionError Models that call each other without an end (also a RecursionError)
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import pathlib
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from restified_magics.result import Result
 
 __all__ = [
+    "CallError",
     "CellError",
     "KernelDied",
     "MediaError",
@@ -109,7 +112,44 @@ class ParameterError(RestifiedError, TypeError):
         self.problems = dict(problems)
 
 
-class CellError(RestifiedError):
+class CallError(RestifiedError):
+    """A call that began, and ended before it gave its value.
+
+    Attributes:
+        result: the call's :class:`~restified_magics.result.Result` up to then, or None.
+    """
+
+    result: Result | None = None
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Write the call as a notebook, to open and debug it: its values, its outputs, its traceback.
+
+        It runs in Jupyter as it is, and is a Model. Outputs are there where the call was recorded, as that
+        of ``run`` is.
+
+        Args:
+            path: the notebook's file, best beside the Model's, whose folder its cells expect.
+
+        Returns:
+            The path.
+
+        Example:
+            >>> import tempfile, restified_magics
+            >>> cell = {"cell_type": "code", "metadata": {}, "source": "1 / 0", "outputs": []}
+            >>> node = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+            >>> try:
+            ...     restified_magics.PythonModel(node).run()
+            ... except restified_magics.CellError as error:
+            ...     error.save(tempfile.mkdtemp() + "/failed.ipynb").name
+            'failed.ipynb'
+        """
+        if self.result is None:
+            raise RestifiedError(f"there is no notebook to save: nothing is left of the call ({self})")
+        self.result.error = self
+        return self.result.save(path)
+
+
+class CellError(CallError):
     """A cell of the Model raised. In the same process the exception itself is the ``__cause__``.
 
     Attributes:
@@ -155,7 +195,7 @@ class CellError(RestifiedError):
         return self.traceback
 
 
-class ModelTimeout(RestifiedError, TimeoutError):  # noqa: N818 - the word of the field
+class ModelTimeout(CallError, TimeoutError):  # noqa: N818 - the word of the field
     """The call took longer than its ``timeout``, and was stopped.
 
     Attributes:
@@ -186,7 +226,7 @@ class ModelTimeout(RestifiedError, TimeoutError):  # noqa: N818 - the word of th
         self.result = result
 
 
-class ModelCancelled(RestifiedError):  # noqa: N818 - the word of the field
+class ModelCancelled(CallError):  # noqa: N818 - the word of the field
     """The call was cancelled while it ran.
 
     Attributes:
@@ -213,7 +253,7 @@ class ModelCancelled(RestifiedError):  # noqa: N818 - the word of the field
         self.result = result
 
 
-class ReturnError(RestifiedError):
+class ReturnError(CallError):
     """The cells have run, and the value of the ``return`` cell cannot leave the kernel.
 
     Attributes:
@@ -249,7 +289,7 @@ class MediaError(RestifiedError, TypeError):
         self.offered = list(offered)
 
 
-class KernelDied(RestifiedError):  # noqa: N818 - the word of the field
+class KernelDied(CallError):  # noqa: N818 - the word of the field
     """The kernel of a call ended before the call did, or did not start.
 
     Attributes:
@@ -311,6 +351,8 @@ def _rebuild(cls: type[RestifiedError], args: tuple[Any, ...], state: dict[str, 
     error.args = args
     error.__cause__ = state.pop("__cause__")
     error.__dict__.update(state)
+    if isinstance(error, CallError) and error.result is not None:
+        error.result.error = error  # which did not cross with it, lest they hold each other
     return error
 
 

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import threading
-import traceback
-import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import ipywidgets
 
-from restified_magics.controller import Controller, Past, Reading
+from restified_magics.address import fill_from_address, in_voila
+from restified_magics.bar import bar_state
+from restified_magics.controller import Controller, Reading
 from restified_magics.downloads import Download, downloads
 from restified_magics.entries import Entry, FieldEntry, LinkedEntry, WidgetEntry, make_entry
-from restified_magics.errors import CellError
+from restified_magics.errors import ParameterError
 from restified_magics.fields import Upload
 from restified_magics.model import Model
 from restified_magics.panel import Panel
 from restified_magics.parameters import MISSING
-from restified_magics.reading import read_text
+from restified_magics.parameters import bind as check
 from restified_magics.result import Result
-from restified_magics.shown import cell_outputs, shown_value
-from restified_magics.telling import shorten
+from restified_magics.result_views import ResultViews
 
-__all__ = ["Form", "bind"]
+__all__ = ["Form", "bind", "filled"]
 
 _groups = itertools.count(1)
-
-#: The states as a person reads them, with the seconds that the run took.
-_MESSAGES = {
-    "idle": "",
-    "done": "Done in {seconds:.1f} s",
-    "failed": "Failed after {seconds:.1f} s",
-    "cancelled": "Cancelled after {seconds:.1f} s",
-}
 
 
 class Form(ipywidgets.VBox):  # type: ignore[misc]
@@ -53,6 +43,8 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         >>> form.run(), form.wait(60), form.value
         (True, True, 6765)
     """
+
+    controller: Controller = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -72,27 +64,27 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         if run not in ("button", "auto"):
             raise ValueError(f"run must be 'button' or 'auto', not {run!r}")
         self._debug = debug
-        self._tracebacks = debug or (not _in_voila() if tracebacks is None else tracebacks)
+        self._tracebacks = debug or (not in_voila() if tracebacks is None else tracebacks)
         self._presets = {name: dict(values) for name, values in (presets or {}).items()}
         self._entries = _entries(model, overrides or {})
         self._attempt = 0
         self._uploads: dict[str, list[bytes]] = {}
-        self._shown: list[Any] = [None, None, None]
+        self._shown: Any = None
         self._showing = threading.RLock()
         self.controller = Controller(
             model, self._read, auto=run == "auto", timeout=timeout, keepsake=self._keepsake
         )
-        self._result_view = ipywidgets.Output()
-        self._output_view = ipywidgets.Output()
+        self._views = ResultViews(tracebacks=self._tracebacks)
         self._panels, children = self._laid_out()
-        super().__init__([*children, self._result_view, self._output_view])
+        super().__init__([*children, *self._views.widgets])
         self.add_class("restified-form")
         may_run = options.get("run-from-url") is True if run_from_url is None else run_from_url
-        wanted = self._fill_from_url(os.environ.get("QUERY_STRING", "")) if _in_voila() else False
-        self._check()
+        address = fill_from_address(self._entries)
+        self._attempt = int(address.wrong)
+        self._refresh()
         self.controller.watch(self._show)
         self._show()
-        if wanted and may_run:
+        if address.run and may_run:
             self.run()
 
     # ---------------------------------------------------------------- for its author
@@ -205,7 +197,8 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
     def close(self) -> None:
         """End what runs, and take the form from the page."""
-        self.controller.close()
+        if self.controller is not None:  # else it was never finished
+            self.controller.close()
         for child in self.children:
             child.close()
         super().close()
@@ -341,21 +334,6 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             self._refresh()
             self.controller.changed()
 
-    def _fill_from_url(self, query: str) -> bool:
-        """Fill fields from a query string, each read by its type; tell whether it asks for a run."""
-        given = urllib.parse.parse_qs(query, keep_blank_values=True)
-        for name, texts in given.items():
-            entry = self._entries.get(name)
-            if isinstance(entry, FieldEntry) and not entry.field.secret:
-                try:
-                    entry.set(read_text(entry.parameter, texts))
-                except ValueError:
-                    # shown as it was written, with what is wrong with it, where the control can show it
-                    kept = entry.field.kind in ("text", "number", "slider", "textarea", "json", "suggest")
-                    entry.take(texts[-1] if kept else entry.field.initial)
-                    self._attempt = 1
-        return "run" in given and "run" not in self._entries
-
     # ---------------------------------------------------------------- to the page
 
     def _read(self) -> Reading:
@@ -389,91 +367,20 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         """Bring the page up to date, from any thread."""
         with self._showing:
             bar = self._bar()
-            if bar != self._shown[0]:
-                self._shown[0] = bar
+            if bar != self._shown:
+                self._shown = bar
                 self._panels[-1].bar = bar
-            result, printed = self._outputs()
-            for index, view, outputs in ((1, self._result_view, result), (2, self._output_view, printed)):
-                if outputs != self._shown[index]:
-                    self._shown[index] = outputs
-                    view.outputs = tuple(outputs)
-
-    def _outputs(self) -> tuple[list[Any], list[Any]]:
-        run, notebook = self.controller.run, None
-        if run is None:
-            return [], []
-        notebook = run.notebook
-        outputs = run.outputs()
-        done = run.state == "done"
-        if done and self._shown[1] and self._shown_run is run:
-            return self._shown[1], self._shown[2]
-        result = shown_value(run.result.value, notebook, outputs) if done else []
-        printed = cell_outputs(notebook, outputs, value_is_shown=done, tracebacks=self._tracebacks)
-        self._shown_run = run if done else None
-        return result, printed
-
-    _shown_run: Any = None
+            if self.controller.run is not None:
+                self._views.show(self.controller.run)
 
     def _bar(self) -> dict[str, Any]:
-        controller = self.controller
-        run, state = controller.run, controller.state
-        progress = controller.progress
-        running = state == "running"
-        seconds = 0.0 if run is None or running else run.elapsed
-        if running and progress is not None:
-            place = (
-                ""
-                if progress.cell is None
-                else f", cell {min(progress.done + 1, progress.total)} of {progress.total}"
-            )
-            message = f"Running{place}"
-        else:
-            message = _MESSAGES[state].format(seconds=seconds)
-        if controller.problems:
-            count = len(controller.problems)
-            message = "1 field needs attention" if count == 1 else f"{count} fields need attention"
-        return {
-            "state": state,
-            "number": controller.number,
-            "message": message,
-            "seconds": seconds,
-            "done": progress.done if progress is not None else 0,
-            "total": progress.total if progress is not None else 0,
-            "stale": controller.stale and not running,
-            "problems": dict(controller.problems),
-            "attempt": self._attempt,
-            "error": self._error(),
-            "complaints": list(controller.complaints),
-            "downloads": [{"what": offer.what, "label": offer.label} for offer in self._downloads()],
-            "history": [{"number": past.number, "text": self._past(past)} for past in controller.history],
-            "presets": list(self._presets),
-        }
-
-    def _error(self) -> dict[str, Any] | None:
-        error = self.controller.failure
-        if error is None or self.controller.state != "failed":
-            return None
-        if not isinstance(error, CellError):
-            return {"title": str(error), "where": type(error).__name__}
-        where = f"{error.notebook}, cell {error.cell}" + (f", line {error.line}" if error.line else "")
-        told = {"title": f"{error.ename}: {error.evalue}" if error.evalue else error.ename, "where": where}
-        if not self._tracebacks:
-            return told
-        shown = "\n".join(error.traceback) or "".join(traceback.format_exception(error))
-        return {**told, "line": error.source_line, "traceback": _plain(shown), "open": self._debug}
+        shown = bar_state(self.controller, self._entries, tracebacks=self._tracebacks, unfolded=self._debug)
+        offers = [{"what": offer.what, "label": offer.label} for offer in self._downloads()]
+        return {**shown, "attempt": self._attempt, "downloads": offers, "presets": list(self._presets)}
 
     def _downloads(self) -> list[Download]:
         run = self.controller.run
         return [] if run is None or run.state == "running" else downloads(self.model, run)
-
-    def _past(self, past: Past) -> str:
-        changed = [
-            f"{entry.parameter.label} {_words(entry, raw)}"
-            for name, raw in past.keepsake.items()
-            if isinstance(entry := self._entries.get(name), FieldEntry) and raw != entry.field.initial
-        ]
-        values = ", ".join(changed) or "all as in the notebook"
-        return f"{past.ended:%H:%M:%S}, {past.state}, {past.seconds:.1f} s: {values}"
 
 
 def bind(
@@ -496,6 +403,33 @@ def bind(
     return form
 
 
+def filled(model: Model, values: Mapping[str, Any]) -> Form:
+    """A form that begins with values; one that no field can show, such as a table, is given as it is.
+
+    Args:
+        model: the Model.
+        values: values by the names of the parameters.
+
+    Raises:
+        ParameterError: a name is no parameter, or a value does not fit.
+    """
+    try:
+        values = check(model.parameters, values, model.name)
+    except ParameterError as error:
+        wrong = {name: problem for name, problem in error.problems.items() if name in values}
+        if wrong:
+            raise ParameterError(error.notebook, wrong) from None
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            make_entry(model.parameters[name]).set(value)
+        except ValueError:
+            kept[name] = ipywidgets.fixed(value)
+    form = Form(model, kept)
+    form.set({name: value for name, value in values.items() if name not in kept})
+    return form
+
+
 def _entries(model: Model, overrides: Mapping[str, Any]) -> dict[str, Entry]:
     parameters = model.parameters
     for name in overrides:
@@ -511,19 +445,3 @@ def _labelled(entry: WidgetEntry) -> Any:
     box = ipywidgets.VBox(children)
     box._restified_labelled = True
     return box
-
-
-def _in_voila() -> bool:
-    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
-
-
-def _plain(text: str) -> str:
-    """Text without the colours of a terminal."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-def _words(entry: FieldEntry, raw: Any) -> str:
-    try:
-        return shorten(entry.field.read(raw))
-    except ValueError:
-        return shorten(raw)

@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from typing import Any
+from urllib.parse import parse_qsl
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
@@ -20,9 +21,9 @@ from restified_magics import metrics, pages
 from restified_magics.isolated_call import Given
 from restified_magics.jobs import Job
 from restified_magics.openapi import described, document
-from restified_magics.origin import check_origin
+from restified_magics.origin import NotMeant, check_origin
 from restified_magics.problems import Problem, problem_of
-from restified_magics.request_values import from_body, from_query
+from restified_magics.request_values import RESERVED, from_body, from_query
 from restified_magics.service import CallRequest, CallService
 
 __all__ = ["MAX_BODY", "MAX_VALUES", "SERVICE", "handlers"]
@@ -149,6 +150,17 @@ class CallHandler(RestHandler):
         if int(self.request.headers.get("Content-Length") or 0) > self.most:
             raise self._too_large()
 
+    def answer_problem(self, problem: Problem) -> None:
+        """A person who opened the URL is asked; everything else is JSON."""
+        if not isinstance(problem, NotMeant):
+            super().answer_problem(problem)
+            return
+        values = [(name, value) for name, value in parse_qsl(self.request.query) if name not in RESERVED]
+        self.set_status(problem.status)
+        self.set_header("Content-Security-Policy", pages.POLICY)
+        self.set_header("Referrer-Policy", "same-origin")  # its link must say where it is from
+        self.finish(pages.confirm(self.request.uri, values), set_content_type="text/html; charset=utf-8")
+
     @property
     def most(self) -> int:
         """Bytes that a body may have."""
@@ -244,6 +256,7 @@ class IndexHandler(RestHandler):
         self.service.warm()
         models = await self.service.models()
         self.set_header("Content-Security-Policy", pages.POLICY)
+        self.set_header("Referrer-Policy", "same-origin")
         host = f"{self.request.protocol}://{self.request.host}"
         page = await asyncio.to_thread(pages.index, models, self.base_url, host)
         self.finish(page, set_content_type="text/html; charset=utf-8")

@@ -20,6 +20,7 @@ from restified_magics.errors import RestifiedError
 from restified_magics.isolated_child import in_fork_server, report
 from restified_magics.media import offered, render
 from restified_magics.model import Call, Model
+from restified_magics.packing import packed, unpacked
 from restified_magics.python_model import PythonModel
 from restified_magics.shell import shell
 
@@ -35,6 +36,7 @@ class Wanted:
 
     Attributes:
         source: the notebook's path below `root`, or its node where it is no file.
+        packed: the same, read and compiled.
         name: how messages call it.
         root: the folder that a path starts from.
         cwd: where its cells run; None is the notebook's own folder.
@@ -49,6 +51,7 @@ class Wanted:
     """
 
     source: str | Mapping[str, Any]
+    packed: bytes
     name: str
     root: str
     cwd: str | None
@@ -98,10 +101,7 @@ def call(wanted: Wanted) -> Given:
     _let_output_fall()
     if wanted.max_memory:
         _limit_memory(wanted.max_memory)
-    source = wanted.source
-    if isinstance(source, str) and source.startswith("~"):
-        source = os.path.abspath(source)  # a name, and nobody's home
-    return given(lambda: _Followed(source, scope="isolated", cwd=wanted.cwd, name=wanted.name), wanted)
+    return given(lambda: _model(wanted.packed, wanted.cwd), wanted)
 
 
 def given(make: Any, wanted: Wanted) -> Given:
@@ -141,6 +141,11 @@ class _Followed(PythonModel):
     def _begin(self, params: Mapping[str, Any] | None) -> Call:
         self.call = super()._begin(params)
         return self.call
+
+
+def _model(content: bytes, cwd: str | None = None) -> _Followed:
+    notebook: Any = unpacked(content)
+    return _Followed(notebook, scope="isolated", cwd=cwd)
 
 
 @contextlib.contextmanager
@@ -185,14 +190,21 @@ _REHEARSED = (
 )
 
 
-def rehearse() -> None:
-    """Make a call, so that the next one finds what it needs: imported, and in memory."""
+def _rehearsal() -> bytes:
     cells = [
         {"cell_type": "code", "metadata": {"tags": [tag]}, "source": source, "outputs": []}
         for tag, source in _REHEARSED
     ]
     node = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
-    model = _Followed(node, scope="isolated")
+    return packed(_Followed(node, scope="isolated").notebook)
+
+
+_rehearsed = _rehearsal() if in_fork_server() else b""
+
+
+def rehearse() -> None:
+    """Make a call, so that the next one finds what it needs: imported, and in memory."""
+    model = _model(_rehearsed or _rehearsal())
     render(model.execute({"x": 2}, timeout=60.0), "application/json")
 
 

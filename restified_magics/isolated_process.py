@@ -25,6 +25,7 @@ __all__ = ["Initializer", "IsolatedProcess", "NotStarted", "can_fork"]
 Initializer = Callable[[], object] | None
 
 _HEADER = struct.Struct("!cQ")
+_GONE = 1.0  # seconds: a killed process is gone at once, unless the machine has no time at all
 _ATTEMPTS = 20  # rounds of ending what a task started; a process that has ended starts nothing new
 
 
@@ -48,7 +49,7 @@ class IsolatedProcess:
 
     def __init__(self, preload: Sequence[str], *, fork: bool, initializer: Initializer = None) -> None:
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = self._killed = False
         self._connection, theirs = multiprocessing.Pipe()
         with contextlib.ExitStack() as undo:
             undo.callback(self._connection.close)
@@ -65,7 +66,7 @@ class IsolatedProcess:
     @property
     def usable(self) -> bool:
         """Whether it waits for its task."""
-        return not self._closed and not wait([self._handle.sentinel], 0)
+        return not self._killed and not wait([self._handle.sentinel], 0)
 
     def send(self, content: bytes) -> None:
         """Give it the task.
@@ -128,20 +129,19 @@ class IsolatedProcess:
     def kill(self) -> None:
         """End it, and all that it has started, at once; from any thread, more than once too."""
         with self._lock:
-            if not self._closed:
-                self._end()
-
-    def _end(self) -> None:
-        # one that has ended may have left its group, but its number may be another's by now
-        _end_all(self.pid, leader=not wait([self._handle.sentinel], 0))
+            if not self._killed:
+                self._killed = True
+                # one that has ended may have left its group, but its number may be another's by now
+                _end_all(self.pid, leader=not wait([self._handle.sentinel], 0))
 
     def close(self) -> None:
-        """End it and let go of it."""
+        """End it, wait until it is gone, and let go of it."""
+        self.kill()
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            self._end()
+            wait([self._handle.sentinel], _GONE)
             self._connection.close()
             self._handle.close()
         watching = warden()

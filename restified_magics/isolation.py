@@ -221,14 +221,16 @@ class IsolatedExecutor(concurrent.futures.Executor):
     def _ended(self, number: int, future: TaskFuture[Any], process: IsolatedProcess | None) -> None:
         if process is not None:
             future._give(None)
-            process.close()
+            process.kill()
         if future.cancelled():
             future.set_running_or_notify_cancel()
         with self._lock:
             del self._tasks[number]
             last = self._closed and not self._tasks
-            if not self._closed:
-                self._starter.submit(self._fill)
+        try:
+            self._starter.submit(self._replace, process)
+        except RuntimeError:  # it was shut down
+            self._replace(process)
         if last:
             _close_all(self._ready)
 
@@ -261,6 +263,11 @@ class IsolatedExecutor(concurrent.futures.Executor):
 
     def _started(self) -> IsolatedProcess:
         return IsolatedProcess(self._preload, fork=self._fork, initializer=self._initializer)
+
+    def _replace(self, process: IsolatedProcess | None) -> None:
+        if process is not None:
+            process.close()
+        self._fill()
 
     def _fill(self) -> None:
         """Start the processes that are missing; by the starter."""

@@ -17,9 +17,10 @@ from restified_magics.arguments import Arguments, Options, parse_line
 from restified_magics.call_site import use_of_value
 from restified_magics.cell_model import save_cell_model, tagged_notebook
 from restified_magics.completion import add_completer, remove_completer
-from restified_magics.errors import CellError, ModelTimeout
+from restified_magics.kernel_models import KernelModels
 from restified_magics.model import Model
 from restified_magics.python_model import PythonModel
+from restified_magics.replay import replay
 from restified_magics.view_values import assigned_values, expression_values
 
 __all__ = ["RestifiedMagics", "load", "unload"]
@@ -68,7 +69,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self._kernels = _Kernels()
+        self._kernels = KernelModels()
 
     @_magic
     def call_notebook(
@@ -120,6 +121,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
                             Nothing is printed or displayed by the call.
         --save FILE.ipynb   write the executed notebook to a file, also when the call fails: open it
                             to see how far it came.
+        --form              show a form for the parameters, with Run, Cancel, result and outputs; the
+                            values given here are what it begins with. Nothing is called yet.
         --timeout SECONDS   stop the call after this time.
         --scope SCOPE       which names the notebook sees besides its own: `view`, a copy of those
                             here (the default); `share`, those here themselves, so that what it
@@ -140,7 +143,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         values = expression_values(self.shell, arguments.values, names)
         if cell is not None:
             values = assigned_values(self.shell, f"{magic} {line}", cell, names, values)
-        value = _called(model, values, arguments.options)
+        act = _form if arguments.options.form else _called
+        value = act(model, values, arguments.options)
         return None if arguments.silent and use_of_value() == "shown" else value
 
     @_magic
@@ -169,6 +173,9 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             model = %restify area.ipynb
             model(width=3)
 
+            %call_notebook area.ipynb width="a" --save failed.ipynb
+            %restify --replay failed.ipynb
+
             %%restify area --save area.ipynb
             import math
             width = 3     # Width [m]
@@ -184,6 +191,9 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
                             Model of that file. A file that ``%%restify`` wrote is replaced, unless it
                             was changed since; any other is left, and the error says so.
         --kernel            with ``%``: each call runs in a fresh Jupyter kernel, of any language.
+        --form              with ``%%``: show a form for the Model, with Run, Cancel, result and outputs.
+        --replay            with ``%``: NOTEBOOK is a failed call that was saved. Run it here up to the cell
+                            that failed, which becomes your next cell; its names are yours to look at.
         --timeout SECONDS   stop each call after this time.
         --scope SCOPE       which names the Model sees besides its own: `view`, a copy of those here
                             at the time of the call (the default); `share`, those here themselves;
@@ -200,11 +210,17 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         if arguments.values:
             given = ", ".join(name for name, _ in arguments.values)
             raise UsageError(f"{magic} only makes the Model, and calls it with no values: leave out {given}")
+        if arguments.options.replay:
+            replay(arguments, self.shell)
+            return None
         if cell is None:
             model = self._model(arguments, magic, self._names(local_ns))
         else:
             model = self._model_of_cell(arguments, cell)
         use = use_of_value()
+        if arguments.options.form:
+            display(model.form())
+            return None if use == "shown" else model
         if arguments.silent:
             return None if use == "shown" else model
         if use == "other":
@@ -224,7 +240,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         named = names.get(target)
         if arguments.quoted or not isinstance(named, Model) or os.path.exists(target):
             if options.kernel is not None:
-                return self._kernels.model(target, options)
+                return self._kernels.model(target, options.kernel, options.timeout)
             return PythonModel(target, scope=options.scope, timeout=options.timeout)
         if options.kernel is not None:
             raise UsageError(f"--kernel is for notebooks, and {target} is a Model: it runs as it was made")
@@ -258,25 +274,17 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         return model
 
 
-class _Kernels:
-    """The last Models that ran in kernels: while one is kept, kernels are at hand for its next call."""
+def _form(model: Model, values: dict[str, Any], options: Options) -> Any:
+    """A form that begins with the values."""
+    __tracebackhide__ = True
+    if options.run or options.save is not None:
+        flag = "--run" if options.run else "--save"
+        raise UsageError(
+            f"--form calls nothing yet, so that there is nothing for {flag}: leave one of them out"
+        )
+    from restified_magics.forms import filled  # ipywidgets is slow to import
 
-    _MOST = 8
-
-    def __init__(self) -> None:
-        self._models: dict[tuple[str, str], Model] = {}
-
-    def model(self, target: str, options: Options) -> Model:
-        from restified_magics.kernel_model import KernelModel  # here, since jupyter_client is slow to import
-
-        key = (os.path.abspath(os.path.expanduser(target)), options.kernel or "")
-        model = self._models.pop(key, None) or KernelModel(target, kernel_name=options.kernel or None)
-        self._models[key] = model
-        while len(self._models) > self._MOST:
-            self._models.pop(next(iter(self._models)))
-        model = copy.copy(model)
-        model.timeout = options.timeout
-        return model
+    return filled(model, values)
 
 
 def _called(model: Model, values: dict[str, Any], options: Options) -> Any:
@@ -288,17 +296,11 @@ def _called(model: Model, values: dict[str, Any], options: Options) -> Any:
     if path is not None and options.save.exists() and options.save.samefile(path):
         raise UsageError(f"--save {options.save}: this is the notebook itself. Save under another name")
     try:
-        result = model.run(values, echo=not options.run)
-    except (CellError, ModelTimeout) as error:
-        if error.result is not None:
-            try:
-                error.result.save(options.save)
-            except OSError as failure:
-                _tell(f"The notebook of this call could not be saved: {failure}", sys.stderr)
-            else:
-                _tell(f"Saved the notebook of this call, up to its error, as {options.save}", sys.stderr)
+        result = model.run(values, echo=not options.run, save=options.save)
+    except BaseException as error:
+        for note in getattr(error, "__notes__", ()):
+            _tell(note, sys.stderr)
         raise
-    result.save(options.save)
     _tell(f"Saved the executed notebook as {options.save}")
     return result if options.run else result.value
 

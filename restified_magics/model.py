@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import contextvars
 import inspect
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics import summary
@@ -236,7 +237,12 @@ class Model(abc.ABC):
         return self._run(self._begin(params), self._limit(timeout), record=None)
 
     def run(
-        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None, echo: bool = False
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        echo: bool = False,
+        save: str | os.PathLike[str] | None = None,
     ) -> Result:
         """As :meth:`execute`, and return a `Result`: the value, all outputs, names, the notebook.
 
@@ -246,15 +252,18 @@ class Model(abc.ABC):
             params: values by the names of the parameters.
             timeout: seconds that this call may take; None is the Model's own limit.
             echo: what the cells print or display goes where the caller's output goes, too.
+            save: a file for the executed notebook, however the call ends: also when a cell fails, the time
+                is up, or it is interrupted.
 
         Example:
             >>> import restified_magics
             >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
-            >>> result.value, len(result.outputs) == len(result.notebook.cells) - 1
+            >>> result.value, len(result.outputs) == len(result.notebook.cells)
             (6765, True)
         """
         call = self._begin(params)
-        self._run(call, self._limit(timeout), record="echo" if echo else "quiet")
+        with _saved(call, save):
+            self._run(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 
     async def execute_async(
@@ -273,11 +282,17 @@ class Model(abc.ABC):
         return await self._run_async(self._begin(params), self._limit(timeout), record=None)
 
     async def run_async(
-        self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None, echo: bool = False
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        echo: bool = False,
+        save: str | os.PathLike[str] | None = None,
     ) -> Result:
         """As :meth:`run`, on the caller's event loop."""
         call = self._begin(params)
-        await self._run_async(call, self._limit(timeout), record="echo" if echo else "quiet")
+        with _saved(call, save):
+            await self._run_async(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 
     def start(
@@ -370,7 +385,7 @@ class Model(abc.ABC):
         """
         from restified_magics.dashboard import Dashboard
 
-        return Dashboard(self, fields, **options)
+        return Dashboard(self.form(fields, **options))
 
     def bind(
         self,
@@ -440,6 +455,27 @@ class Model(abc.ABC):
 
     def _limit(self, timeout: float | None) -> float | None:
         return self.timeout if timeout is None else _seconds(timeout)
+
+
+@contextlib.contextmanager
+def _saved(call: Call, path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Write the executed notebook when the call has ended, however it ended."""
+    result = call.result
+    try:
+        yield
+    except BaseException as error:
+        result.error = error
+        result.cell = None if call.cell is None else call.cell.number
+        if path is not None:
+            try:
+                result.save(path)
+            except OSError as failure:
+                error.add_note(f"The notebook of this call could not be saved: {failure}")
+            else:
+                error.add_note(f"Saved the notebook of this call, up to its error, as {os.fspath(path)!s}")
+        raise
+    if path is not None:
+        result.save(path)
 
 
 def _seconds(timeout: float | None) -> float | None:

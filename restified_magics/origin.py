@@ -12,9 +12,13 @@ from tornado.web import HTTPError
 
 from restified_magics.problems import Problem
 
-__all__ = ["check_origin"]
+__all__ = ["NotMeant", "check_origin"]
 
 _ADVICE = "Open it from a page of this server, such as /restified/, or send a token: Authorization: token …"
+
+
+class NotMeant(Problem):
+    """A person opened the URL, not from our pages: it may be meant, or a link in a mail. Ask."""
 
 
 def check_origin(handler: Any) -> None:
@@ -25,23 +29,31 @@ def check_origin(handler: Any) -> None:
 
     Raises:
         Problem: 403.
+        NotMeant: 403, of a person who can be asked.
     """
     if handler.token_authenticated:
         return  # no other site knows the token
     headers = handler.request.headers
-    site = headers.get("Sec-Fetch-Site")
-    if headers.get("Origin") is not None and not handler.check_origin():
-        raise Problem(403, "Another site sent this request, and it was not run.")
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    if origin is not None and not handler.check_origin():
+        raise _refusal(handler, "Another site sent this request, and it was not run.")
     if site == "same-origin":
         return
-    allowed = headers.get("Origin") is not None and (handler.allow_origin or handler.allow_origin_pat)
+    allowed = origin is not None and (handler.allow_origin or handler.allow_origin_pat)
     if site is not None and not allowed:
-        raise Problem(
-            403, f"This request did not come from a page of this server, and was not run. {_ADVICE}"
-        )
+        raise _refusal(handler, f"This request did not come from a page of this server. {_ADVICE}")
     if not handler.identity_provider.auth_enabled:
         return  # whoever reaches such a server may run code; browsers were sorted out above
     try:
         handler.check_xsrf_cookie()
     except HTTPError:
-        raise Problem(403, f"A cookie alone does not run a notebook. {_ADVICE}") from None
+        raise _refusal(handler, f"A cookie alone does not run a notebook. {_ADVICE}") from None
+
+
+def _refusal(handler: Any, detail: str) -> Problem:
+    headers = handler.request.headers
+    is_page = headers.get("Sec-Fetch-Dest", "document") == "document" and "text/html" in headers.get(
+        "Accept", ""
+    )
+    kind = NotMeant if is_page and handler.request.method == "GET" else Problem
+    return kind(403, detail)

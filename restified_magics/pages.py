@@ -6,14 +6,16 @@ import html
 import json
 import shlex
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from restified_magics.openapi import url_of
 from restified_magics.parameters import Parameter
+from restified_magics.reading import as_text
 from restified_magics.request_values import RESERVED
 from restified_magics.served import Served
 from restified_magics.telling import shorten
 
-__all__ = ["POLICY", "index"]
+__all__ = ["POLICY", "confirm", "index"]
 
 #: The page runs no script, loads nothing, and sends its forms nowhere else.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
@@ -50,12 +52,31 @@ def index(models: Sequence[Served], base_url: str, host: str) -> str:
         "<p>There is no Model here: tag a cell of a notebook with <code>parameters</code> or "
         "<code>return</code>.</p>"
     )
+    about = f'Each notebook answers at its URL. For programs: <a href="{document}">OpenAPI document</a>.'
+    return _page("Notebooks as functions", f"<p>{about}</p>{parts or none}")
+
+
+def confirm(url: str, values: Sequence[tuple[str, str]]) -> str:
+    """The page for who typed the URL of a notebook, or came by a link from elsewhere: it asks before it runs.
+
+    Args:
+        url: the request's own, below the host.
+        values: names and values of the query.
+    """
+    listed = "".join(
+        f"<tr><td><code>{html.escape(name)}</code><td><code>{html.escape(value)}</code>"
+        for name, value in values
+    )
+    table = f"<table><tr><th>name<th>value</tr>{listed}</table>" if listed else "<p>With its defaults.</p>"
+    path = html.escape(unquote(url.partition("?")[0]))
+    return _page("Run this notebook?", f'<p>{path}</p>{table}<p><a href="{html.escape(url)}">Run it</a></p>')
+
+
+def _page(title: str, body: str) -> str:
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Notebooks as functions</title>'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        "<h1>Notebooks as functions</h1>"
-        f'<p>Each notebook answers at its URL. For programs: <a href="{document}">OpenAPI document</a>.</p>'
-        f"{parts or none}</body></html>"
+        f"<h1>{title}</h1>{body}</body></html>"
     )
 
 
@@ -75,17 +96,27 @@ def _model(model: Served, base_url: str, host: str) -> str:
 
 
 def _row(parameter: Parameter) -> str:
-    told = [parameter.help, f"[{parameter.unit}]" if parameter.unit else ""]
-    if parameter.minimum is not None or parameter.maximum is not None:
-        low, high = ("" if bound is None else bound for bound in (parameter.minimum, parameter.maximum))
-        told.append(f"{low} … {high}")
+    told = [parameter.label] if parameter.label.replace(" ", "_") != parameter.name else []
+    told.append(parameter.help)
+    told.append(f"in {parameter.unit}" if parameter.unit else "")
+    told += (f"{word} {bound}" for word, bound in _bounds(parameter) if bound is not None)
     if parameter.choices:
-        told.append("one of " + ", ".join(repr(choice) for choice in parameter.choices))
-    meaning = " ".join([parameter.label if parameter.label != parameter.name else "", *told]).strip()
+        told.append("one of " + ", ".join(map(as_text, parameter.choices)))
     kind = parameter.annotation or getattr(parameter.type, "__name__", "")
-    default = "required" if parameter.required else parameter.expression or shorten(parameter.default)
-    cells = (f"<code>{html.escape(parameter.name)}</code>", *map(html.escape, (kind, default, meaning)))
+    default = "required" if parameter.required else parameter.expression or _default(parameter)
+    meaning = "; ".join(part.rstrip(".") for part in told if part)
+    code = [f"<code>{html.escape(text)}</code>" for text in (parameter.name, kind)]
+    cells = [*code, html.escape(default), html.escape(meaning)]
     return f"<tr>{''.join(f'<td>{cell}' for cell in cells)}</tr>"
+
+
+def _bounds(parameter: Parameter) -> tuple[tuple[str, object], tuple[str, object]]:
+    return ("at least", parameter.minimum), ("at most", parameter.maximum)
+
+
+def _default(parameter: Parameter) -> str:
+    default = parameter.default
+    return shorten(default) if isinstance(default, str | None) else shorten(as_text(default))[1:-1]
 
 
 def _form(url: str, parameters: Sequence[Parameter]) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from restified_magics.notebook import Cell, Notebook
 from restified_magics.source import parse, python_source
 
-__all__ = ["Assignment", "Program", "Step", "cell_of", "compiled", "nested_code"]
+__all__ = ["Assignment", "Program", "Step", "adopt", "cell_of", "compiled", "nested_code"]
 
 _ASYNC = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect is slow to import
@@ -114,6 +114,15 @@ def compiled(notebook: Notebook) -> Program:
             if program is None:
                 program = _programs[notebook] = _compile(notebook)
     return program
+
+
+def adopt(notebook: Notebook, program: Program) -> None:
+    """Take over a program that was compiled in another process, for all of this one's life."""
+    for step in program.steps:
+        lines = [line + "\n" for line in step.cell.source.split("\n")]
+        linecache.cache[step.filename] = (len(step.cell.source), None, lines, step.filename)
+        _cells[step.filename] = (notebook.name, step.cell.number)
+    _programs[notebook] = program
 
 
 def _compile(notebook: Notebook) -> Program:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from restified_magics.errors import RestifiedError, can_cross
+from restified_magics.executed import executed
 from restified_magics.notebook import Notebook, write_notebook
 from restified_magics.telling import shorten
 
@@ -28,6 +26,7 @@ class Result:
         duration: seconds from the first cell to the last.
         params: the values that were given, after coercion; in a pickle those that can be pickled.
         error: the exception that ended the call, or None.
+        cell: position of the cell that ran last, counted from 1, where it is known.
 
     Example:
         >>> import restified_magics
@@ -42,20 +41,23 @@ class Result:
     duration: float = 0.0
     params: dict[str, Any] = dataclasses.field(default_factory=dict)
     error: BaseException | None = None
+    cell: int | None = None
     _source: Notebook | None = None
 
     @property
     def notebook(self) -> Any:
-        """The executed notebook, a node of nbformat.
+        """The executed notebook, a node of nbformat, to be opened, run and called again.
 
-        The values follow the first ``parameters`` cell in a cell tagged ``injected-parameters``,
-        the convention of papermill. A value that has no literal is named there in a comment.
+        The values stand at the assignments of its parameters, in cells that are tagged as before, so that
+        it gives the same when it is run in Jupyter, and is the same Model with other defaults. A value
+        that cannot be written there is named in a comment. Of a call that failed it has the outputs up to
+        the failure, and the traceback in its place.
         """
         import nbformat  # slow to import, and most calls never need it
 
         if self._source is None:
             raise RestifiedError("this Result has no notebook: it was not made by a Model")
-        return nbformat.from_dict(_executed(self._source, self.outputs, self.params))
+        return nbformat.from_dict(executed(self._source, self.outputs, self.params, self.error, self.cell))
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Write :attr:`notebook` to a file, whole or not at all, and return its path.
@@ -91,57 +93,3 @@ class Result:
                 else:
                     display(output["data"], metadata=output["metadata"], raw=True)
         print(repr(self))  # noqa: T201
-
-
-# ---------------------------------------------------------- executed notebook
-
-
-def _executed(
-    notebook: Notebook, outputs: Sequence[list[dict[str, Any]]], params: Mapping[str, Any]
-) -> dict[str, Any]:
-    cells = []
-    count = 0
-    injected = not params
-    for cell, node in zip(notebook.cells, notebook.node["cells"], strict=True):
-        if "injected-parameters" in cell.tags:
-            continue
-        copied = json.loads(json.dumps(node))
-        if copied.get("cell_type") == "code":
-            copied["outputs"] = list(outputs[cell.number - 1]) if outputs else []
-            for output in copied["outputs"]:
-                if output["output_type"] == "execute_result":
-                    output["execution_count"] = count + 1
-            if cell.role != "skip":
-                count += 1
-                copied["execution_count"] = count
-        cells.append(copied)
-        if cell.role == "parameters" and not injected:
-            cells.append(_injected(params, with_id=cell.id is not None))
-            injected = True
-    return {**notebook.node, "cells": cells}
-
-
-def _injected(params: Mapping[str, Any], *, with_id: bool) -> dict[str, Any]:
-    lines = ["# Parameters"]
-    for name, value in params.items():
-        text = repr(value) if _is_literal(value) else None
-        lines.append(
-            f"{name} = {text}" if text else f"# {name}: a {type(value).__name__}, given as an object"
-        )
-    cell: dict[str, Any] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": {"tags": ["injected-parameters"]},
-        "outputs": [],
-        "source": "\n".join(lines),
-    }
-    return {**cell, "id": "injected-parameters"} if with_id else cell
-
-
-def _is_literal(value: Any) -> bool:
-    """Whether its repr, read again, is the same value of the same type."""
-    try:
-        again = ast.literal_eval(repr(value))
-    except Exception:  # noqa: BLE001 - a repr can raise anything, and most are no literal
-        return False
-    return type(again) is type(value) and repr(again) == repr(value)

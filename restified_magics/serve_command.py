@@ -19,8 +19,8 @@ def command(folder: str, port: int, ip: str, no_browser: bool, options: tuple[st
     """Serve the notebooks of FOLDER as REST endpoints.
 
     Each answers at /restified/<path>.ipynb; /restified/ lists them, and the address that is printed has the
-    token. OPTIONS are those of Jupyter, for instance --RestifiedApp.timeout=10; `jupyter restified --help-all`
-    lists them.
+    token. OPTIONS are those of Jupyter, for instance --RestifiedApp.timeout=10: all of them are listed by
+    `jupyter restified --help-all`.
 
     \b
     restified serve models/ --no-browser

@@ -9,6 +9,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Enum, Float, Int, List, Unicode
 
 from restified_magics import metrics
+from restified_magics.dask_calls import DaskCalls
 from restified_magics.failed_runs import FailedRuns
 from restified_magics.handlers import MAX_BODY, MAX_VALUES, SERVICE, handlers
 from restified_magics.jobs import Jobs
@@ -116,6 +117,7 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
             shown=Shown(self.show_messages, self.show_tracebacks),
             failed=failed,
             jobs=Jobs(self.max_jobs, self.job_seconds),
+            dask=DaskCalls(self.dask_scheduler) if self.dask_scheduler else None,
             log=self.log,
         )
         metrics.RUNNING.set_function(lambda: service.running)
@@ -136,3 +138,6 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
 
 
 main = RestifiedApp.launch_instance
+
+if __name__ == "__main__":
+    main()

@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from restified_magics.dask_calls import DaskCalls
 from restified_magics.errors import RestifiedError
 from restified_magics.failed_runs import FailedRuns
 from restified_magics.isolated_call import Given, Wanted, call, rehearse
@@ -83,7 +84,7 @@ class CallService:
         shown: what callers are told of an exception in a cell.
         failed: keeps failed calls as notebooks, or None.
         jobs: calls that run by themselves.
-        submit: how a call is given to another machine, or None: ``submit(wanted)`` returns a future.
+        dask: a cluster where calls run that would run in an isolated process here, or None.
         log: where it is told what happened.
     """
 
@@ -97,7 +98,7 @@ class CallService:
         shown: Shown = NOTHING,
         failed: FailedRuns | None = None,
         jobs: Jobs | None = None,
-        submit: Callable[[Wanted], asyncio.Future[Given]] | None = None,
+        dask: DaskCalls | None = None,
         log: logging.Logger | None = None,
     ) -> None:
         self.notebooks = notebooks
@@ -109,7 +110,7 @@ class CallService:
         self.log = log or logging.getLogger(__name__)
         self.running = 0
         self.waiting = 0
-        self._submit = submit
+        self._dask = dask
         self._gate = asyncio.Semaphore(limits.concurrency)
         self._closed = self._warm = False
         self._own: dict[str, tuple[bool, float]] = {}
@@ -197,6 +198,7 @@ class CallService:
     ) -> Given:
         wanted = Wanted(
             source=served.source,
+            packed=served.packed,
             name=served.path,
             root=served.root,
             cwd=served.cwd,
@@ -229,10 +231,10 @@ class CallService:
         return outcome
 
     async def _made(self, served: Served, wanted: Wanted, job: Job | None) -> Given:
-        if self._submit is not None:
-            return await self._submit(wanted)
         if await self._runs_here(served):
             limit = None if wanted.timeout is None else wanted.timeout + _GRACE
+            if self._dask is not None:
+                return await self._dask.run(wanted, limit)
             future = self._executor.submit_within(limit, call, wanted)
             if job is not None:
                 future.on_report = job.heard
@@ -268,6 +270,8 @@ class CallService:
         await self.jobs.close()
         await asyncio.to_thread(self._executor.kill_workers)
         await asyncio.to_thread(self._kernels.close)
+        if self._dask is not None:
+            await self._dask.close()
 
 
 def _is_own(kernel_name: str) -> bool:

@@ -107,7 +107,7 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
 
     Args:
         source: a path, a URL that papermill reads (``https://``, ``s3://``, ``gs://`` …), a notebook
-            node of nbformat, or the same as a plain dict.
+            node of nbformat, or the same as a plain dict; or what was read already.
         folder: relative paths start here instead of the current folder.
         name: how messages call a notebook that is not a file.
 
@@ -115,6 +115,8 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
         NotebookError: it is not a notebook, cannot be read, or no function can be made of it.
     """
     opened: Source
+    if isinstance(source, Notebook):
+        return _Fixed(source)
     if isinstance(source, Mapping):
         notebook = read_notebook(copy.deepcopy(dict(source)), name or "<notebook>", None)
         _warn(notebook)

@@ -53,18 +53,34 @@ def check_contents(wheel: pathlib.Path, sdist: pathlib.Path) -> None:
     """The wheel holds the package and nothing else; the sdist also what is needed to test it."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    modules = {
-        f"restified_magics/{path.name}" for path in (ROOT / "restified_magics").iterdir() if path.is_file()
+    package = ROOT / "restified_magics"
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    expected = {name for name in modules if name.endswith((".py", "py.typed"))}
     metadata = {name for name in names if ".dist-info/" in name}
-    assert set(names) - metadata == expected, set(names) - metadata ^ expected
+    shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
+    own = {name for name in names if name not in metadata and ".data/data/" not in name}
+    assert own == expected, own ^ expected
+    # what enables the extension of Jupyter Server
+    assert "etc/jupyter/jupyter_server_config.d/restified_magics.json" in shared, shared
     assert any(name.endswith("LICENSE") for name in metadata)
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "tests/conftest.py"} <= inside, inside
     assert {"examples/fibonacci.ipynb", "benchmarks/README.md"} <= inside
     assert not [name for name in inside if "checkpoint" in name or "__pycache__" in name]
+
+
+def check_extension(python: pathlib.Path) -> None:
+    """Installing is enough: Jupyter Server has the extension enabled, and finds it in order."""
+    command = [python, "-m", "jupyter_server.extension.serverextension", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = "".join(listed.stdout + listed.stderr).split()
+    at = told.index("restified_magics")
+    assert "enabled" in told[at + 1], listed
+    assert "OK" in "".join(told[at + 2 : at + 9]), listed
 
 
 def main() -> None:
@@ -86,6 +102,7 @@ def main() -> None:
         )
         (work / "smoke.py").write_text(SMOKE)
         run(python, work / "smoke.py", notebook, version, cwd=work)
+        check_extension(python)
 
 
 if __name__ == "__main__":

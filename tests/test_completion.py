@@ -101,11 +101,11 @@ def test_parameters(tab, magic, line, found):
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("%call_notebook --", ["--scope", "--timeout", "--run", "--save", "--help"]),
+        ("%call_notebook --", ["--kernel", "--scope", "--timeout", "--run", "--save", "--form", "--help"]),
         ("%call_notebook area.ipynb --s", ["--scope", "--save"]),
         ("%call_notebook area.ipynb width=3 --scope view --s", ["--save"]),
-        ("%restify area.ipynb --", ["--scope", "--timeout", "--help"]),
-        ("%%restify area --", ["--save", "--scope", "--timeout", "--help"]),
+        ("%restify area.ipynb --", ["--kernel", "--scope", "--timeout", "--replay", "--help"]),
+        ("%%restify area --", ["--save", "--scope", "--timeout", "--form", "--help"]),
         ("%call_notebook area.ipynb --scope ", ["view", "share", "isolated"]),
         ("%call_notebook area.ipynb --scope=s", ["share"]),
         ("%%restify area --save a", ["area.ipynb"]),

@@ -340,18 +340,67 @@ def test_display_updates_and_clear_output(make):
     assert outputs[3] == []
 
 
-def test_executed_copy_is_a_valid_notebook_and_still_a_model(make):
-    """`result.notebook` holds the values as papermill does, and the outputs; it can be called again."""
+def test_executed_copy_is_a_valid_notebook_and_the_same_function(make):
+    """`result.notebook` holds the values at their assignments, and the outputs; called again it gives the same."""
     import nbformat
 
-    model = make(cell("# Title", kind="markdown"), parameters("x = 1\ny = [1]"), "print(x)", returns("x"))
+    model = make(
+        cell("# Title", kind="markdown"),
+        parameters("x = 1  # The x [mm]\ny = [1]\ndouble = x * 2"),
+        "print(x)",
+        returns("(double, y)"),
+        "after",
+    )
     result = model.run({"x": 2, "y": {3}})
     nbformat.validate(result.notebook)
-    injected = result.notebook.cells[2]
-    assert injected.metadata.tags == ["injected-parameters"]
-    assert "x = 2\ny = {3}" in injected.source
-    assert result.notebook.cells[3].outputs[0].text == "2\n"
-    assert type(model)(result.notebook)() == 1
+    filled = result.notebook.cells[1]
+    assert filled.metadata.tags == ["parameters"]
+    assert filled.source == "x = 2  # The x [mm]\ny = {3}\ndouble = x * 2"
+    assert result.notebook.cells[2].outputs[0].text == "2\n"
+    assert [code.execution_count for code in result.notebook.cells[1:]] == [1, 2, 3, None]
+    assert type(model)(result.notebook)() == result.value == (4, {3})
+
+
+def test_a_failed_call_can_be_opened_as_a_notebook(make, tmp_path):
+    """`error.save` writes the values, the outputs up to the failure, and its traceback in its place."""
+    model = make(parameters("x = 1"), "print(x)", "1 / x", "print('never')", returns("x"))
+    with pytest.raises(CellError) as caught:
+        model.run({"x": 0})
+    cells = json.loads(caught.value.save(tmp_path / "failed.ipynb").read_text())["cells"]
+    assert cells[0]["source"] == "x = 0"
+    assert [[output["output_type"] for output in each["outputs"]] for each in cells] == [
+        [],
+        ["stream"],
+        ["error"],
+        [],
+        [],
+    ]
+    assert [each["execution_count"] for each in cells] == [1, 2, 3, None, None]
+    assert cells[2]["outputs"][0]["ename"] == "ZeroDivisionError"
+    with pytest.raises(CellError, match="cell 3, line 1: ZeroDivisionError"):
+        type(model)(tmp_path / "failed.ipynb").execute()
+
+
+def test_a_failed_call_that_was_not_recorded_can_be_opened_too(make, tmp_path):
+    """After `execute` the saved notebook has the values and the traceback, also in another process."""
+    model = make(parameters("x = 1"), "1 / x", returns("x"))
+    with pytest.raises(CellError) as caught:
+        model(x=0)
+    crossed = pickle.loads(pickle.dumps(caught.value))
+    for number, error in enumerate((caught.value, crossed)):
+        cells = json.loads(error.save(tmp_path / f"{number}.ipynb").read_text())["cells"]
+        assert cells[0]["source"] == "x = 0"
+        assert cells[1]["outputs"][0]["ename"] == "ZeroDivisionError"
+
+
+def test_a_call_that_took_too_long_can_be_opened_too(make, tmp_path):
+    """Of a timeout, the cell that ran says that it was stopped."""
+    model = make(parameters("x = 1"), "while x:\n    pass", returns("x"))
+    with pytest.raises(ModelTimeout):
+        model.run({"x": 2}, timeout=0.3, save=tmp_path / "late.ipynb")
+    cells = json.loads((tmp_path / "late.ipynb").read_text())["cells"]
+    assert cells[0]["source"] == "x = 2"
+    assert cells[1]["outputs"][-1]["ename"] in ("ModelTimeout", "KeyboardInterrupt")
 
 
 def test_saved_run_is_the_file_or_nothing(make, tmp_path):

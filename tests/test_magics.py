@@ -163,7 +163,7 @@ def test_a_value_over_several_lines(ip, magics, echo):
         ("echo.ipynb --save no/out.ipynb", "there is no folder no"),
         ("echo.ipynb --save folder.ipynb", "it is a folder"),
         ("echo.ipynb --kernel --scope share", "--scope is for a notebook in this process"),
-        ("--form echo.ipynb", "--form arrives with a later release"),
+        ("--form --run echo.ipynb", "nothing for --run"),
         ('"echo.ipynb x=1', "never closed"),
     ],
 )
@@ -421,8 +421,8 @@ def test_save(ip, magics, area, tmp_path):
     assert ip.user_ns["value"] == 10
     done = nbformat.read(tmp_path / "done.ipynb", as_version=4)
     nbformat.validate(done)
-    assert "width = 5" in done.cells[1].source
-    assert done.cells[2].outputs[0].text == "computing\n"
+    assert "width = 5" in done.cells[0].source
+    assert done.cells[1].outputs[0].text == "computing\n"
     assert magics("%call_notebook area.ipynb --run --save 'done too.ipynb'").value == 6
     assert (tmp_path / "done too.ipynb").exists()
 
@@ -447,11 +447,36 @@ def test_save_when_the_call_fails(magics, area, tmp_path, capsys):
     assert "computing\n" in captured.out
     assert "failed.ipynb" in captured.err
     failed = nbformat.read(tmp_path / "failed.ipynb", as_version=4)
-    assert failed.cells[3].outputs[0].ename == "TypeError"
+    assert failed.cells[2].outputs[0].ename == "TypeError"
     magics("%%restify forever\nwhile True:\n    pass\n1")
     with pytest.raises(ModelTimeout):
         magics("%call_notebook forever --timeout 0.2 --save late.ipynb")
     assert (tmp_path / "late.ipynb").exists()
+
+
+def test_save_when_interrupted(magics, write, tmp_path, capsys):
+    """A call that is interrupted is saved too, up to there."""
+    write("print('so far')", "import _thread\n_thread.interrupt_main()\nwhile True:\n    pass")
+    with pytest.raises(KeyboardInterrupt):
+        magics("%call_notebook model.ipynb --save stopped.ipynb")
+    assert "Saved the notebook of this call" in capsys.readouterr().err
+    cells = nbformat.read(tmp_path / "stopped.ipynb", as_version=4).cells
+    assert cells[0].outputs[0].text == "so far\n"
+    assert cells[1].outputs[-1].ename == "KeyboardInterrupt"
+
+
+def test_replay(ip, magics, write, capsys):
+    """`%restify --replay` runs a failed call up to the failing cell here, and puts that cell into the next input."""
+    write(parameters("x = 1"), "half = x / 2", "print('there')\n1 / x", returns("half"))
+    with pytest.raises(CellError):
+        magics("%call_notebook model.ipynb x=0 --save failed.ipynb")
+    model = magics("%restify --replay failed.ipynb;")
+    assert model is None
+    assert (ip.user_ns["x"], ip.user_ns["half"]) == (0, 0.0)
+    assert "cell 3" in capsys.readouterr().out
+    assert ip.rl_next_input == "print('there')\n1 / x"
+    with pytest.raises(UsageError, match="no cell of it has failed"):
+        magics("%restify --replay model.ipynb")
 
 
 def test_save_never_hides_the_error(magics, write, tmp_path, capsys):
@@ -525,11 +550,10 @@ def test_a_model_is_shown_as_text_and_html(ip, magics, area):
         ("%restify", "which notebook.*%restify area.ipynb"),
         ("%restify area.ipynb width=3", "leave out width"),
         ("%restify area.ipynb --run", "%restify has no flag --run"),
-        ("%restify area.ipynb --form", "later release"),
+        ("%restify area.ipynb --form", "no flag --form"),
         ("%restify area.ipynb --save x.ipynb", "%restify has no flag --save"),
         ("%%restify\nx = 1", "which name.*%%restify area"),
         ("%%restify my-area\nx = 1", "'my-area' cannot be the name"),
-        ("%%restify area --form\nx = 1", "later release"),
         ("%%restify area x=1\nx = 1", "leave out x"),
         ("%%restify area\n# nothing", "the cell is empty"),
         ("%%restify area\nx = 1\ny = = 2", "line 3 of the cell is not Python"),

@@ -130,8 +130,8 @@ def test_a_failed_cell_is_a_failure(server):
     assert b"hunter2" not in answer.body
     assert b"ValueError" not in answer.body
     kept = server.get("/api/contents/" + quote(told["failed_run"]), {"content": 1}).json["content"]
-    assert [cell["source"] for cell in kept["cells"][:2]] == ["x = 1", "# Parameters\nx = 5"]
-    assert kept["cells"][2]["outputs"][0]["ename"] == "ValueError"
+    assert kept["cells"][0]["source"] == "x = 5"
+    assert kept["cells"][1]["outputs"][0]["ename"] == "ValueError"
     assert server.call(told["failed_run"]).status == 404
 
 
@@ -189,7 +189,7 @@ def test_a_job(server):
     seen = []
     while (job := server.get(url).json)["state"] in ("queued", "running"):
         seen.append(job.get("progress"))
-        assert server.get(url + "/result").status == 404
+        assert server.get(url + "/result").status in (404, 200)  # it may end just now
         time.sleep(0.05)
     assert job["state"] == "done"
     assert {"cell": 3, "cells": 4} in seen

@@ -360,6 +360,28 @@ def test_a_cookie_alone_runs_nothing(server, cookie, headers):
     assert not (server.root / "never").exists()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        {},
+    ],
+)
+def test_a_person_who_opens_the_url_is_asked(server, cookie, headers):
+    """A typed URL, or a link in a mail, shows a page that asks; nothing is run, nor a script in the values."""
+    sent = {"Cookie": cookie, "Accept": "text/html,*/*;q=0.8", **headers}
+    answer, ran = _mark(server, token=None, headers=sent)
+    assert (answer.status, answer.kind, ran) == (403, "text/html; charset=utf-8", False)
+    assert b"Run it</a>" in answer.body
+    hostile = server.get(
+        '/restified/marks.ipynb?path="><script>alert(1)</script>'.replace(" ", "+"), token=None, headers=sent
+    )
+    assert b"<script" not in hostile.body
+    image = {**sent, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
+    assert _mark(server, token=None, headers=image)[0].kind == "application/problem+json"
+
+
 def test_a_cookie_from_a_page_of_this_server_runs(server, cookie):
     """A GET from a page of this server is run; a POST needs `_xsrf` too, as everywhere in Jupyter."""
     own = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Origin": f"http://127.0.0.1:{server.port}"}

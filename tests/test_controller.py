@@ -1,0 +1,224 @@
+"""The state machine of a form, under stress, without a widget."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+from conftest import node, parameters, returns
+
+from restified_magics import PythonModel
+from restified_magics.controller import Controller, Reading
+
+DOUBLE = node(parameters("n = 1"), returns("n * 2"))
+GATED = node(parameters("gate = None\nn = 1"), "gate.wait(60)", returns("n"))
+
+
+class Fields:
+    """What a form would read; tests set it."""
+
+    def __init__(self, **values):
+        self.values = values
+        self.problems = {}
+
+    def __call__(self):
+        return Reading(dict(self.values), dict(self.problems))
+
+
+@pytest.fixture
+def make():
+    """Make a controller; it is closed with the test."""
+    made = []
+
+    def controller(notebook, fields, **options):
+        model = notebook if isinstance(notebook, PythonModel) else PythonModel(notebook)
+        made.append(Controller(model, fields, **options))
+        return made[-1]
+
+    yield controller
+    for each in made:
+        each.close()
+
+
+def test_the_way_of_a_run(make):
+    """idle → running → done, each run with a number, and every change told to who watches."""
+    gate, fields = threading.Event(), Fields()
+    fields.values = {"gate": gate, "n": 3}
+    controller = make(GATED, fields)
+    seen = []
+    controller.watch(lambda: seen.append((controller.state, controller.number)))
+    assert controller.state == "idle"
+    assert controller.start()
+    assert controller.state == "running"
+    gate.set()
+    assert controller.wait(60)
+    assert (controller.state, controller.number, controller.result.value) == ("done", 1, 3)
+    assert ("running", 1) in seen
+    assert ("done", 1) in seen
+
+
+def test_run_pressed_twice_runs_once(make):
+    """While it runs, another press changes nothing."""
+    gate = threading.Event()
+    controller = make(GATED, Fields(gate=gate))
+    assert controller.start()
+    assert not controller.start()
+    gate.set()
+    controller.wait(60)
+    assert controller.number == 1
+    assert controller.start()
+    controller.wait(60)
+    assert controller.number == 2
+
+
+def test_wrong_values_block_the_run(make):
+    """Nothing begins, and the problems are there by parameter."""
+    fields = Fields(n=1)
+    fields.problems = {"n": "is required"}
+    controller = make(DOUBLE, fields)
+    assert not controller.start()
+    assert (controller.state, controller.problems) == ("idle", {"n": "is required"})
+    fields.problems = {}
+    assert controller.start()
+    assert controller.problems == {}
+    controller.wait(60)
+
+
+def test_a_value_changed_while_running_marks_the_result_stale(make):
+    """The run goes on with the values it began with; its result says that they are not the present ones."""
+    gate = threading.Event()
+    fields = Fields(gate=gate, n=1)
+    controller = make(GATED, fields)
+    controller.start()
+    assert not controller.stale
+    fields.values["n"] = 2
+    controller.changed()
+    gate.set()
+    controller.wait(60)
+    assert controller.result.value == 1
+    assert controller.stale
+    controller.start()
+    controller.wait(60)
+    assert (controller.result.value, controller.stale) == (2, False)
+
+
+def test_cancel_in_the_middle_of_c_code(make):
+    """A call that is blocked in C code ends as cancelled all the same, and the form goes on."""
+    lock = threading.Lock()
+    lock.acquire()
+    started = threading.Event()
+    model = node(
+        parameters("lock = None\nstarted = None"),
+        "if lock:\n    started.set()\n    lock.acquire()",
+        returns("1"),
+    )
+    fields = Fields(lock=lock, started=started)
+    controller = make(model, fields)
+    controller.start()
+    assert started.wait(60)
+    controller.cancel()
+    assert controller.wait(60)
+    assert controller.state == "cancelled"
+    lock.release()
+    fields.values = {}
+    controller.start()
+    controller.wait(60)
+    assert (controller.state, controller.result.value) == ("done", 1)
+
+
+def test_auto_run_has_no_queue(make):
+    """Of thirty changes in a row the last one counts: the others are not run, or cancelled."""
+    fields, received, done = Fields(n=0), [], threading.Event()
+    controller = make(DOUBLE, fields, auto=True)
+
+    def receive(value):
+        received.append(value)
+        if value == 58:
+            done.set()
+
+    controller.on_result(receive)
+    for n in range(30):
+        fields.values["n"] = n
+        controller.changed()
+    assert done.wait(60)
+    assert controller.wait(60)
+    assert received == [58]
+    assert controller.number == 1
+
+
+def test_a_change_during_an_automatic_run_ends_it(make):
+    """The present values are what counts: the run on the former ones is cancelled, another one begins."""
+    gate = threading.Event()
+    fields = Fields(gate=gate, n=1)
+    controller = make(GATED, fields, auto=True)
+    controller.start()
+    fields.values = {"gate": threading.Event(), "n": 2}
+    fields.values["gate"].set()
+    controller.changed()
+    assert controller.wait(60)
+    assert (controller.state, controller.result.value) == ("done", 2)
+
+
+def test_a_failing_cell(make):
+    """The error is there, the result is that of this run, and the next run goes well."""
+    fields = Fields(n="a")
+    controller = make(node(parameters("n = 1"), returns("10 / n")), fields)
+    controller.start()
+    controller.wait(60)
+    assert controller.state == "failed"
+    assert controller.failure.ename == "TypeError"
+    fields.values = {"n": 5}
+    controller.start()
+    controller.wait(60)
+    assert (controller.state, controller.failure, controller.result.value) == ("done", None, 2.0)
+
+
+def test_no_exception_of_a_callback_is_lost(make, caplog):
+    """Page and log both have it; other callbacks are called all the same."""
+    controller = make(DOUBLE, Fields(n=4))
+    received = []
+
+    def broken(value):
+        raise RuntimeError("of the user's own")
+
+    controller.on_result(broken)
+    controller.on_result(received.append)
+    with caplog.at_level(logging.ERROR, "restified_magics.forms"):
+        controller.start()
+        controller.wait(60)
+    assert controller.state == "done"
+    assert received == [8]
+    assert controller.complaints == ["on_result broken: RuntimeError: of the user's own"]
+    assert "of the user's own" in caplog.text
+
+
+def test_a_notebook_that_went_away(make, write):
+    """The file is gone when Run is pressed: the form says so and lives on."""
+    path = write(*DOUBLE["cells"])
+    controller = make(PythonModel(path), Fields())
+    text = path.read_bytes()
+    path.unlink()
+    assert not controller.start()
+    assert controller.state == "failed"
+    assert str(path) in str(controller.failure)
+    path.write_bytes(text)
+    assert controller.start()
+    controller.wait(60)
+    assert controller.state == "done"
+
+
+def test_history(make):
+    """The last runs with their state and what the form keeps of each, the newest first."""
+    fields = Fields(n=1)
+    controller = make(
+        node(parameters("n = 1"), returns("10 / n")), fields, keepsake=lambda: dict(fields.values)
+    )
+    for n in (1, 0):
+        fields.values["n"] = n
+        controller.start()
+        controller.wait(60)
+    assert [(past.number, past.state, past.keepsake) for past in controller.history] == [
+        (2, "failed", {"n": 0}),
+        (1, "done", {"n": 1}),
+    ]

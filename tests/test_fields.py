@@ -1,0 +1,202 @@
+"""Fields without a browser: which control a parameter has, and what its raw value means."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import pathlib
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+import pytest
+from annotated_types import Ge, Le
+from pydantic import AwareDatetime, SecretStr
+
+from restified_magics import Parameter
+from restified_magics.enums import IsoDate, notebook_enum
+from restified_magics.fields import Upload, make_field
+from restified_magics.parameters import MISSING
+
+Color = notebook_enum("Color", (Enum,), {"RED": 1, "DARK_BLUE": 2})
+
+
+def declared(type_, **options):
+    return Parameter("x", type=type_, declared=True, **options)
+
+
+def inferred(default, **options):
+    return Parameter("x", type=Any if default is None else type(default), default=default, **options)
+
+
+NOON = dt.datetime(2026, 1, 31, 12, 0)
+ZONE = dt.timezone(dt.timedelta(hours=1))
+
+# parameter, kind, what it begins with, another raw value, what that means
+FIELDS = [
+    (declared(Annotated[int, Ge(1), Le(90)], default=15, minimum=1, maximum=90), "slider", "15", "20", 20),
+    (inferred(4.2, minimum=0, maximum=10, step=0.1), "slider", "4.2", "7.5", 7.5),
+    (inferred(-5, minimum=-10, maximum=0), "slider", "-5", "0", 0),
+    (inferred(1), "number", "1", "0.5", 0.5),
+    (inferred(1e-9), "number", "1e-09", "2e-9", 2e-9),
+    (inferred(5, minimum=0), "number", "5", "0", 0),
+    (declared(int), "number", "", str(10**30), 10**30),
+    (inferred(True), "checkbox", True, False, False),
+    (declared(bool), "select", None, "1", False),
+    (declared(bool | None, default=None), "select", None, "0", True),
+    (declared(Literal["a", "b"], default="a", choices=("a", "b")), "select", "0", "1", "b"),
+    (declared(Color, default=Color.RED, choices=tuple(Color)), "select", "0", "1", Color.DARK_BLUE),
+    (inferred(1, choices=(1, 2, True)), "select", "0", "1", 2),
+    (inferred("a", choices=("a", "b"), free_choice=True), "suggest", "a", "other", "other"),
+    (declared(set[Literal["l", "r"]], default={"l"}), "several", ["0"], ["0", "1"], {"l", "r"}),
+    (declared(list[Color], default=[Color.RED]), "several", ["0"], [], []),
+    (inferred("a"), "text", "a", "", ""),
+    (inferred("ä <b>"), "text", "ä <b>", "None", "None"),
+    (inferred("two\nlines"), "textarea", "two\nlines", "x", "x"),
+    (inferred("", options={"widget": "password"}), "password", "", "geheim", "geheim"),
+    (declared(SecretStr, default=""), "password", "", "s", SecretStr("s")),
+    (inferred("#ff8800"), "color", "#ff8800", "#000000", "#000000"),
+    (declared(str | None, default=None), "text", None, "", ""),
+    (declared(dt.date), "date", "", "2026-02-01", dt.date(2026, 2, 1)),
+    (
+        declared(Annotated[str, IsoDate()], default="2026-01-31"),
+        "date",
+        "2026-01-31",
+        "2026-02-01",
+        "2026-02-01",
+    ),
+    (inferred(dt.time(12, 30)), "time", "12:30:00", "13:00", dt.time(13)),
+    (inferred(NOON), "datetime", "2026-01-31T12:00:00", "2026-01-31T13:00", NOON.replace(hour=13)),
+    (
+        inferred(NOON.replace(tzinfo=ZONE)),
+        "moment",
+        ["2026-01-31T12:00:00", "+01:00"],
+        ["2026-01-31T12:00", "z"],
+        NOON.replace(tzinfo=dt.UTC),
+    ),
+    (declared(AwareDatetime), "moment", ["", ""], ["2026-01-31T12:00", "+01:00"], NOON.replace(tzinfo=ZONE)),
+    (inferred(dt.timedelta(minutes=90)), "text", "01:30:00", "PT2H", dt.timedelta(hours=2)),
+    (inferred((1.5, 3.0)), "pair", ["1.5", "3.0"], ["0", "-1"], (0.0, -1.0)),
+    (declared(tuple[int, int]), "pair", ["", ""], ["1", "2"], (1, 2)),
+    (
+        declared(tuple[dt.date, dt.date]),
+        "pair",
+        ["", ""],
+        ["2026-01-31", "2026-02-01"],
+        (dt.date(2026, 1, 31), dt.date(2026, 2, 1)),
+    ),
+    (inferred([1, 2, 3]), "text", "1, 2, 3", "4, 5.5", [4, 5.5]),
+    (inferred(["a", "b c"]), "text", "a, b c", "d", ["d"]),
+    (inferred(["1", "x,y"]), "text", '["1", "x,y"]', "[]", []),
+    (inferred([[1], [2]]), "json", "[\n  [\n    1\n  ],\n  [\n    2\n  ]\n]", "[[3]]", [[3]]),
+    (inferred({"k": 1}), "json", '{\n  "k": 1\n}', '{"k": 2}', {"k": 2}),
+    (
+        declared(pathlib.Path, default=pathlib.Path("a.csv")),
+        "text",
+        "a.csv",
+        "b c.csv",
+        pathlib.Path("b c.csv"),
+    ),
+    (declared(bytes, default=b""), "file", None, Upload("a.bin", b"\x00\xff"), b"\x00\xff"),
+    (inferred(None), "text", None, "5", 5),
+    (declared(float | None, default=None), "number", None, "nan", math.nan),
+]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind", "initial", "raw", "value"), FIELDS, ids=lambda item: str(item)[:30]
+)
+def test_a_field_of_each_type(parameter, kind, initial, raw, value):
+    """Each type has its control, begins with the default, and reads what is set as the right Python type."""
+    field = make_field(parameter)
+    assert (field.kind, field.initial) == (kind, initial)
+    read = field.read(raw)
+    assert type(read) is type(value)
+    assert read == value or (read != read and value != value)  # noqa: PLR0124 - NaN
+    if kind != "file":
+        assert field.read(field.raw_of(value)) == read or value != value  # noqa: PLR0124
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind", "initial", "raw", "value"), FIELDS, ids=lambda item: str(item)[:30]
+)
+def test_what_nobody_touched_is_not_given(parameter, kind, initial, raw, value):
+    """A field as it began leaves the call to the notebook's own default, or says that a value is required."""
+    field = make_field(parameter)
+    if parameter.required:
+        with pytest.raises(ValueError, match="is required"):
+            field.read(field.initial)
+    else:
+        assert field.read(field.initial) is MISSING
+
+
+WRONG = [
+    (inferred(4.2, minimum=0, maximum=10), "12", "must be at most 10, not 12.0"),
+    (inferred(4.2, minimum=0, maximum=10), "nan", "must be at least 0, not nan"),
+    (declared(int, default=1), "1.5", "must be a whole number, not '1.5'"),
+    (declared(int, default=1), "", "is required"),
+    (declared(dt.date, default=dt.date(2026, 1, 31)), "", "is required"),
+    (
+        declared(AwareDatetime),
+        ["2026-01-31T12:00", ""],
+        "must have an offset from UTC such as +01:00, or Z for UTC itself",
+    ),
+    (declared(tuple[int, int]), ["1", ""], "(to) is required"),
+    (declared(tuple[int, int]), ["a", "2"], "(from) must be a whole number, not 'a'"),
+    (declared(dict[str, int], default={}), '{"a": "x"}', "at ['a'] must be a whole number, not 'x'"),
+    (inferred({}), "{", "must be a dict, not '{'"),
+    (declared(list[int], default=[1]), "1, x", "at [1] must be a whole number, not 'x'"),
+    (declared(bytes), "text", "needs a file. Choose one"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "raw", "message"), WRONG, ids=lambda item: str(item)[:30])
+def test_wrong_input_is_refused(parameter, raw, message):
+    """What a field holds is never clamped or rounded: it is a value, or the field says why not."""
+    with pytest.raises(ValueError, match=r".+") as caught:
+        make_field(parameter).read(raw)
+    assert str(caught.value) == message
+
+
+def test_bounds_are_never_invented():
+    """A slider only where both bounds are declared."""
+    assert make_field(inferred(5)).kind == "number"
+    assert make_field(inferred(5, maximum=9)).kind == "number"
+    assert make_field(declared(float, minimum=0.0, maximum=1.0)).kind == "number"  # nothing to begin with
+
+
+def test_a_table_is_uploaded_as_csv():
+    """`table: pd.DataFrame` is a field for a CSV file, and the Model gets a DataFrame."""
+    field = make_field(Parameter("table", annotation="pd.DataFrame", default=None))
+    assert field.kind == "table"
+    pd.testing.assert_frame_equal(
+        field.read(Upload("t.csv", b"a,b\n1,x\n")), pd.DataFrame({"a": [1], "b": ["x"]})
+    )
+    with pytest.raises(ValueError, match="cannot be read as CSV"):
+        field.read(Upload("t.csv", b""))
+    assert field.read(None) is MISSING
+
+
+def test_an_expression_stays_the_notebooks():
+    """A default that the call works out is shown as such; blank means that it does so."""
+    field = make_field(Parameter("until", expression="date.today()", type=dt.date, declared=True))
+    assert field.initial is None
+    assert field.blank == "date.today()"
+    assert field.read("") is MISSING
+    assert field.read("2026-01-31") == dt.date(2026, 1, 31)
+
+
+def test_a_choice_that_is_none():
+    """None among the choices is one of them, and no field is left blank by it."""
+    field = make_field(Parameter("x", default=None, choices=(None, "a")))
+    assert field.labels == ("none", "a")
+    assert field.initial == "0"
+    assert field.read("1") == "a"
+
+
+def test_what_the_page_gets_is_json():
+    """The description of each field is JSON, whatever its values are."""
+    import json
+
+    for parameter, *_ in FIELDS:
+        json.dumps(make_field(parameter).spec(), allow_nan=False)

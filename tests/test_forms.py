@@ -1,0 +1,444 @@
+"""Forms without a browser: the tree of widgets, what the page sends and gets, links, errors, large results."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+import ipywidgets
+import pytest
+from conftest import cell, node, parameters, returns
+
+from restified_magics import ParameterError, PythonModel
+from restified_magics.forms import Form
+from restified_magics.panel import Panel
+
+AREA = node(
+    cell("# Area of a rectangle\n\nAs *everybody* knows it.", kind="markdown"),
+    parameters("# How wide.\nwidth = 3  # Width [mm] (0..10 step 0.5)\n\nheight = 2"),
+    "print('working')",
+    returns("width * height"),
+)
+
+
+@pytest.fixture
+def form():
+    """Make a form of a notebook; it is closed with the test."""
+    made = []
+
+    def make(notebook=AREA, fields=None, **options):
+        made.append(PythonModel(notebook, name="area.ipynb").form(fields, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def panel(form):
+    return [child for child in form.children if isinstance(child, Panel)][-1]
+
+
+def send(form, buffers=(), **message):
+    """What the page sends by a click."""
+    panel(form)._handle_custom_msg(message, list(buffers))
+
+
+def type_in(form, **raw):
+    """What the page sends by typing."""
+    panel(form).set_state({"values": {**panel(form).values, **raw}})
+
+
+def shown(form):
+    """The text of the result and of the outputs."""
+    result, printed = form.children[-2:]
+    return [_text(output) for output in result.outputs], [_text(output) for output in printed.outputs]
+
+
+def _text(output):
+    return output["text"] if "text" in output else output["data"]["text/plain"]
+
+
+def test_a_field_for_every_parameter(form):
+    """With label, help, unit, bounds; and the value that it begins with."""
+    made = form()
+    width, height = panel(made).fields
+    assert (width["label"], width["unit"], width["help"]) == ("Width", "mm", "How wide.")
+    assert (width["kind"], width["minimum"], width["maximum"], width["step"]) == ("slider", "0", "10", "0.5")
+    assert (height["label"], height["kind"]) == ("height", "number")
+    assert panel(made).values == {"width": "3", "height": "2"}
+    assert panel(made).bar["state"] == "idle"
+    assert made.values == {}
+
+
+def test_run_by_a_click(form):
+    """The values of the click count, also where those that were typed come later; result and outputs are shown."""
+    made = form()
+    send(made, do="run", values={"width": "4", "height": "2.5"})
+    assert made.wait(60)
+    assert made.value == 10.0
+    assert shown(made) == (["10.0"], ["working\n"])
+    bar = panel(made).bar
+    assert (bar["state"], bar["number"], bar["done"]) == ("done", 1, bar["total"])
+    assert bar["message"].startswith("Done in ")
+    assert panel(made).values == {"width": "4", "height": "2.5"}
+
+
+def test_wrong_input_is_told_at_the_field_and_blocks_run(form):
+    """Nothing is clamped, and nothing runs."""
+    made = form()
+    type_in(made, width="12", height="tall")
+    assert panel(made).errors == {
+        "width": "must be at most 10, not 12",
+        "height": "must be a number, not 'tall'",
+    }
+    send(made, do="run", values=panel(made).values)
+    assert made.state == "idle"
+    assert panel(made).bar["message"] == "2 fields need attention"
+    type_in(made, width="10", height="2")
+    assert panel(made).errors == {}
+    send(made, do="run", values=panel(made).values)
+    made.wait(60)
+    assert made.value == 20
+
+
+def test_reset(form):
+    """All fields hold again what they began with, and the call is left to the notebook's defaults."""
+    made = form()
+    type_in(made, width="9")
+    send(made, do="reset")
+    assert panel(made).values == {"width": "3", "height": "2"}
+    assert made.values == {}
+
+
+def test_set_refuses_what_a_field_cannot_hold(form):
+    """The others are filled."""
+    made = form()
+    with pytest.raises(ValueError, match="width must be at most 10, not 11"):
+        made.set(width=11, height=5)
+    assert made.values == {"height": 5}
+    with pytest.raises(KeyError, match="widht"):
+        made.set(widht=1)
+
+
+@pytest.mark.parametrize(
+    ("override", "values"),
+    [
+        ((0, 5), {}),
+        ((0, 5, 1), {}),
+        ([3, 4], {}),
+        ({"three": 3, "four": 4}, {}),
+        (7, {"height": 7}),
+        (ipywidgets.fixed(6), {"height": 6}),
+        (ipywidgets.IntSlider(value=8), {"height": 8}),
+    ],
+    ids=str,
+)
+def test_interacts_abbreviations(form, override, values):
+    """They override a field as they do in `interact`; a value that is not the notebook's default is given."""
+    made = form(AREA, {"height": override})
+    assert made.values == values
+
+
+def test_labels_of_choices(form):
+    """A dict of choices shows its keys, and gives its values."""
+    made = form(AREA, {"height": {"low": 1, "high": [100]}})
+    assert panel(made).fields[1]["choices"] == ["low", "high"]
+    type_in(made, height="1")
+    assert made.values == {"height": [100]}
+
+
+def test_a_widget_of_the_authors(form):
+    """It stands between the fields, and the form hears of its changes."""
+    slider = ipywidgets.IntSlider(value=2)
+    made = form(node(parameters("a = 1\nb = 2\nc = 3"), returns("(a, b, c)")), {"b": slider})
+    assert [type(child).__name__ for child in made.children] == ["Panel", "VBox", "Panel", "Output", "Output"]
+    made.run()
+    made.wait(60)
+    slider.value = 5
+    assert panel(made).bar["stale"]
+    made.run()
+    made.wait(60)
+    assert made.value == (1, 5, 3)
+
+
+def test_unknown_names_are_refused(form):
+    """With those that there are."""
+    with pytest.raises(KeyError, match="Known: width, height"):
+        form(AREA, {"widht": 3})
+
+
+def test_bind():
+    """Widgets that the author laid out run the Model, by themselves after a change."""
+    received = []
+    slider = ipywidgets.IntSlider(value=3)
+    made = PythonModel(AREA).bind({"width": slider}, on_result=received.append)
+    slider.value = 5
+    assert made.wait(60)
+    assert received == [10]
+    assert all(slider not in child.children for child in made.children if hasattr(child, "children"))
+    made.close()
+
+
+def test_link(form):
+    """One Model's result is another one's parameter, and that one runs."""
+    first = form(node(parameters("n = 2"), returns("[n] * 3")))
+    second = form(node(parameters("data: list\nfactor = 10"), returns("sum(data) * factor"))).link(
+        "data", first
+    )
+    assert second.problems == {"data": "waits for the result of area.ipynb"}
+    assert panel(second).fields[0]["kind"] == "linked"
+    first.set(n=4)
+    first.run()
+    first.wait(60)
+    second.wait(60)
+    assert second.value == 120
+    assert panel(second).values["data"] == "from area.ipynb: [4, 4, 4]"
+
+
+def test_an_error_of_a_cell(form):
+    """Its message stands where the result goes, with the cell; the traceback is folded, and not twice."""
+    made = form(node(parameters("n = 0  # N"), "print('begin')", returns("1 / n")))
+    made.run()
+    made.wait(60)
+    error = panel(made).bar["error"]
+    assert error["title"] == "ZeroDivisionError: division by zero"
+    assert error["where"] == "area.ipynb, cell 3, line 1"
+    assert "1 / n" in error["traceback"]
+    assert "\x1b" not in error["traceback"]
+    assert not error["open"]
+    assert shown(made) == ([], ["begin\n"])
+
+
+def test_without_tracebacks_there_is_no_source(form):
+    """What a visitor gets of an error is its message and its place."""
+    notebook = node(
+        parameters("n = 0"), cell("secret_formula = 1 / 0", "raises-exception"), returns("secret_result / n")
+    )
+    made = form(notebook, tracebacks=False)
+    made.run()
+    made.wait(60)
+    page = json.dumps([panel(made).bar, made.children[-1].outputs])
+    assert "NameError" in page
+    assert "ZeroDivisionError: division by zero" in page
+    assert "secret_formula" not in page
+
+
+def test_a_result_of_many_prints(form):
+    """Ten thousand prints and an output of ten megabytes are cut, and it is said so."""
+    made = form(node("for i in range(30_000): print(i)", returns("'x' * 10_000_000")))
+    made.run()
+    assert made.wait(60)
+    result, printed = made.children[-2:]
+    assert len(json.dumps(result.outputs)) < 200_000
+    assert "left out" in printed.outputs[0]["text"]
+    assert printed.outputs[0]["text"].endswith("29999\n")
+    assert "too large for this page" in shown(made)[0][-1]
+
+
+def test_a_long_table(form):
+    """A DataFrame of 100,000 rows is shown in part, and it says so."""
+    made = form(node("import pandas as pd", returns("pd.DataFrame({'x': range(100_000)})")))
+    made.run()
+    made.wait(60)
+    table, note = made.children[-2].outputs
+    assert len(table["data"]["text/html"]) < 10_000
+    assert "100,000" in note["data"]["text/plain"]
+    assert [offer["what"] for offer in panel(made).bar["downloads"]] == ["CSV", "JSON", "notebook"]
+
+
+def test_odd_results(form):
+    """None shows nothing; an object whose repr raises, and a widget, are shown all the same."""
+    made = form(
+        node(
+            parameters("which = 0"),
+            "class Odd:\n    def __repr__(self): raise ValueError",
+            "import ipywidgets",
+            returns("value = [None, Odd(), ipywidgets.IntSlider()][which]"),
+        )
+    )
+    for which, expected in ((0, None), (1, "<Odd "), (2, "IntSlider")):
+        made.set(which=which)
+        made.run()
+        made.wait(60)
+        assert made.state == "done"
+        found = shown(made)[0]
+        assert (expected in found[0]) if expected else found == []
+    assert "application/vnd.jupyter.widget-view+json" in made.children[-2].outputs[0]["data"]
+
+
+def test_figures_of_two_forms_do_not_mix(form):
+    """Each form shows the figure of its own Model, though both run at once."""
+    notebook = node(
+        parameters("name = 'a'"),
+        "import matplotlib.pyplot as plt",
+        "figure = plt.figure(num=name)\nfigure.subplots()\nimport time\nfor _ in range(20): time.sleep(0.01)\nlabel = plt.gcf().get_label()",
+        returns("label"),
+    )
+    one, two = form(notebook), form(notebook)
+    one.set(name="one")
+    two.set(name="two")
+    one.run()
+    two.run()
+    one.wait(60)
+    two.wait(60)
+    assert (one.value, two.value) == ("one", "two")
+    for made in (one, two):
+        assert sum("image/png" in output.get("data", {}) for output in made.children[-1].outputs) == 1
+
+
+def test_a_progress_bar_in_the_model_moves(form):
+    """What tqdm writes over its own line is shown as the last state of that line."""
+    made = form(node("from tqdm import tqdm\nfor _ in tqdm(range(50)): pass", returns("1")))
+    made.run()
+    made.wait(60)
+    (text,) = shown(made)[1]
+    assert "50/50" in text
+    assert text.count("\n") <= 1
+
+
+def test_download(form):
+    """The value as files, and the run as a notebook, as the browser gets them."""
+    made = form()
+    saved = []
+    panel(made).give_file = lambda *file: saved.append(file)
+    made.run()
+    made.wait(60)
+    send(made, do="download", what="JSON")
+    send(made, do="download", what="notebook")
+    (name, kind, content), (notebook, _, executed) = saved
+    assert (name, kind, content) == ("area.json", "application/json", b"6")
+    assert notebook == "area_run.ipynb"
+    assert json.loads(executed)["cells"][2]["outputs"]
+
+
+def test_upload_in_pieces(form):
+    """A file comes in pieces, and the Model gets its bytes."""
+    made = form(node(parameters("blob: bytes = b''"), returns("len(blob)")))
+    for index, piece in enumerate((b"abc", b"de")):
+        send(made, [memoryview(piece)], do="upload", field="blob", name="a.bin", index=index, count=2)
+    assert panel(made).values["blob"] == "a.bin, 5 bytes"
+    send(made, do="run", values=panel(made).values)
+    made.wait(60)
+    assert made.value == 5
+    assert "blob" not in json.dumps(made.controller.history[0].keepsake)
+
+
+def test_presets_and_history(form):
+    """The author's presets fill fields; the values of a former run can be had back."""
+    made = form(presets={"large": {"width": 10, "height": 10}})
+    assert panel(made).bar["presets"] == ["large"]
+    send(made, do="preset", name="large")
+    assert made.values == {"width": 10, "height": 10}
+    made.run()
+    made.wait(60)
+    assert "Width 10, height 10" in panel(made).bar["history"][0]["text"]
+    send(made, do="reset")
+    send(made, do="again", number=1)
+    assert made.values == {"width": 10, "height": 10}
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """Be the kernel of a Voila page with this query."""
+
+    def be(query):
+        monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
+        monkeypatch.setenv("QUERY_STRING", query)
+
+    return be
+
+
+def test_values_from_the_address(form, address):
+    """They fill fields, read by their types, and nothing runs."""
+    address("width=4.5&height=7&template=lab&run")
+    made = form()
+    assert made.values == {"width": 4.5, "height": 7}
+    assert made.state == "idle"
+
+
+def test_run_from_the_address(form, address):
+    """Only where the author allowed it."""
+    address("width=4&run")
+    made = form(run_from_url=True)
+    made.wait(60)
+    assert made.value == 8
+
+
+def test_wrong_values_from_the_address(form, address):
+    """Shown as they came, with what is wrong with them; a secret is not taken from an address."""
+    address("width=12&secret=x")
+    made = form(
+        node(parameters('width = 3  # Width (0..10)\nsecret = "" #@param {type:"password"}'), returns("1"))
+    )
+    assert panel(made).values == {"width": "12", "secret": ""}
+    assert panel(made).errors == {"width": "must be at most 10, not '12'"} or panel(made).errors[
+        "width"
+    ].startswith("must be at most 10")
+    assert panel(made).bar["attempt"] == 1
+
+
+def test_no_address_outside_voila(form, monkeypatch):
+    """QUERY_STRING of some other program fills nothing."""
+    monkeypatch.setenv("QUERY_STRING", "width=4")
+    assert form().values == {}
+
+
+def test_auto_run_by_the_notebooks_title(form):
+    """`#@title … { run: "auto" }` runs after a change, and never on load."""
+    made = form(node(parameters('#@title Twice { run: "auto" }\nn = 1'), returns("n * 2")))
+    assert made.state == "idle"
+    type_in(made, n="21")
+    assert made.wait(60)
+    assert made.value == 42
+
+
+def test_an_exception_of_a_callback_is_on_the_page(form):
+    """And the form goes on."""
+    made = form()
+
+    @made.on_result
+    def broken(value):
+        raise RuntimeError("of the user's own")
+
+    made.run()
+    made.wait(60)
+    assert panel(made).bar["complaints"] == ["on_result broken: RuntimeError: of the user's own"]
+    assert made.value == 6
+
+
+def test_text_of_data_is_no_html(form):
+    """What came from data goes to the page as text: the panel has no HTML of it."""
+    source = pathlib.Path(Panel._esm if isinstance(Panel._esm, os.PathLike) else "").name or Panel._esm
+    assert "innerHTML" not in str(source)
+    assert "insertAdjacentHTML" not in str(source)
+
+
+def test_dashboard(form):
+    """Title and text of the notebook's first markdown, and the form."""
+    dashboard = PythonModel(AREA).dashboard(width=(0, 5))
+    text, inner = dashboard.children
+    assert text.outputs[0]["data"]["text/markdown"].startswith("# Area of a rectangle\n\nAs *everybody*")
+    assert isinstance(inner, Form)
+    dashboard.close()
+
+
+def test_magics(ip, run, write):
+    """`--form` shows a form that begins with the values, and calls nothing."""
+    from restified_magics import load_ipython_extension
+
+    load_ipython_extension(ip)
+    ip.user_ns["path"] = str(write(*AREA["cells"]))
+    ip.run_line_magic("cd", f"-q {os.path.dirname(ip.user_ns['path'])}")
+    made = run("form = %call_notebook model.ipynb --form width=4\nform")
+    assert isinstance(made, Form)
+    assert made.values == {"width": 4}
+    assert made.state == "idle"
+    table = run("%call_notebook model.ipynb --form height=object")
+    assert table.values == {"height": object}
+    with pytest.raises(ParameterError, match="must be at most 10"):
+        run("%call_notebook model.ipynb --form width=12")
+    model = run("%%restify double --form\nn = 2\nn * 2")
+    assert model is None
+    assert run("double(n=4)") == 8
