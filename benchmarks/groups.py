@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import readers, systems
+from benchmarks import kernels, readers, systems
 from benchmarks.harness import Lab
 from benchmarks.report import Row, Target
 from benchmarks.systems import KERNEL_PEERS, OURS, PEERS
@@ -72,6 +72,16 @@ def memory(lab: Lab) -> Iterator[Row]:
     yield Row("memory a run, a figure left open", flat, "exec", recorded, samples, PEERS, "B")
 
 
+def kernel_calls(lab: Lab) -> Iterator[Row]:
+    """A call in a fresh kernel that is at hand, beside one request to a running kernel; and its parts."""
+    floor, ours = "one request", "KernelModel"
+    peers = KERNEL_PEERS if lab.effort.kernel_peers else ()
+    samples = lab.blocks(kernels.__name__, (floor, ours, *kernels.PARTS, *peers), "trivial")
+    yield Row("KernelModel call, 8 cells", Target("ratio", 3.0), floor, ours, samples, peers)
+    for part in kernels.PARTS:
+        yield Row(f"  {part}", None, floor, part, samples, ())
+
+
 #: What ``python -m benchmarks [GROUP ...]`` knows.
 GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "call": calls,
@@ -79,4 +89,5 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "read": reading,
     "import": imports,
     "memory": memory,
+    "kernel": kernel_calls,
 }

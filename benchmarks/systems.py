@@ -36,6 +36,9 @@ class System:
         """What a user does once for a notebook, before calls."""
         raise NotImplementedError
 
+    def rest(self) -> None:
+        """What happens between calls and is no part of them: what is made ahead of need is made."""
+
     def call(self, params: dict[str, Any]) -> object:
         """One call; the value of the notebook's ``return`` cell."""
         raise NotImplementedError
