@@ -9,25 +9,13 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from typing import Any
 
-__all__ = ["install"]
+from .encoders import Unencodable, extend, register
+
+__all__: list[str] = []  # importing it registers them
 
 _FIGURES = ("matplotlib.figure", "Figure")
 _DISPLAYS = ("HTML", "Markdown", "Latex", "SVG", "JSON", "Math", "Javascript", "Pretty")
-
-
-_encoding: Any = None
-
-
-def install(encoding) -> None:
-    """Add the kinds of values of this module to those of `encoding`, the module."""
-    global _encoding
-    _encoding = encoding
-    register = encoding.register
-    encoding.extend(_encoded)
-    for tag, of in _OF.items():
-        register(tag, None, None, of)
 
 
 def _encoded(value, encoder):
@@ -142,7 +130,7 @@ def _pandas(value, encoder, pd):  # noqa: PLR0911 - as many kinds as there are
         for position in range(value.shape[1]):
             try:
                 columns.append(_column(value.iloc[:, position].array, encoder, pd))
-            except _encoding.Unencodable as error:
+            except Unencodable as error:
                 error.where = f"[{value.columns[position]!r}]{error.where}"
                 raise
         return {
@@ -221,7 +209,7 @@ def _column(array, encoder, pd):  # noqa: PLR0911 - as many kinds as there are
         return {"kind": "string", "items": encoder.encode(items), "storage": dtype.storage, "na": missing}
     if kind == "ArrowExtensionArray":
         return {"kind": "arrow", "buffer": encoder.buffer(_arrow_bytes(array))}
-    raise _encoding.Unencodable(str(dtype), "Convert it, for instance by astype(object)")
+    raise Unencodable(str(dtype), "Convert it, for instance by astype(object)")
 
 
 def _arrow_bytes(array):
@@ -466,3 +454,7 @@ _OF = {
     "picture": _of_picture,
     "display": _of_display,
 }
+
+extend(_encoded)
+for _tag, _of in _OF.items():
+    register(_tag, None, None, _of)

@@ -26,18 +26,19 @@ __all__ = ["EVENT", "PythonRequest", "prepare"]
 
 #: Messages of ours on iopub: a type that no frontend shows.
 EVENT = "application/vnd.restified-magics.event+json"
-_MODULES = {
-    "_restified_encoding": "encoding.py",
-    "_restified_encoding_tables": "encoding_tables.py",
-    "_restified_kernel": "kernel_side.py",
-}
+# in the order in which they import each other
+_MODULES = ("encoders", "encoding_kinds", "encoding_classes", "encoding_tables", "encoding", "kernel_side")
 _LOADER = """
 import sys, types
+package = sys.modules["_restified"] = types.ModuleType("_restified")
+package.__path__ = []
 for name, source in sources.items():
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
-sys.modules["_restified_kernel"].install(get_ipython())
+    module = sys.modules["_restified." + name] = types.ModuleType("_restified." + name)
+    module.__package__ = "_restified"
+    setattr(package, name, module)
+    exec(compile(source, "<_restified." + name + ">", "exec"), module.__dict__)
+sys.modules["_restified_kernel"] = package.kernel_side
+package.kernel_side.install(get_ipython())
 """
 
 
@@ -45,7 +46,7 @@ sys.modules["_restified_kernel"].install(get_ipython())
 def _bootstrap() -> str:
     """The expression that makes our modules in a kernel and leaves no name there."""
     folder = importlib.resources.files("restified_magics")
-    sources = {name: (folder / file).read_text(encoding="utf-8") for name, file in _MODULES.items()}
+    sources = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
     return f"exec({_LOADER!r}, {{'sources': {sources!r}, 'get_ipython': get_ipython}})"
 
 

@@ -1,9 +1,9 @@
 """What a call needs inside a Python kernel: its cells, run as Jupyter runs them.
 
 The source of this module is sent to the kernel, whose Python may be another one (3.8 and newer) and
-need not have this package: only the standard library, IPython, and the module that encodes values.
-It is executed there as ``_restified_kernel``. The cells are handed to IPython as they are, so that
-magics, history, tracebacks and ``await`` are those of Jupyter; what a call changes, the values of
+need not have this package: only the standard library, IPython, and the modules that encode values. It is
+executed there as a module of the package ``_restified``. The cells are handed to IPython as they are, so
+that magics, history, tracebacks and ``await`` are those of Jupyter; what a call changes, the values of
 parameters and the value of the `return` cell, is changed in the tree that IPython has parsed.
 """
 
@@ -22,7 +22,7 @@ import traceback
 import warnings
 from typing import Any
 
-from _restified_encoding import Unencodable, pack, unpack  # type: ignore[import-not-found]
+from .encoding import Unencodable, pack, unpack
 
 __all__ = ["EVENT", "call", "install"]
 
