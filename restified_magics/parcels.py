@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import restified_magics
 from restified_magics.encoding import Unencodable, pack, unpack
 from restified_magics.errors import ModelTimeout, ParameterError, RestifiedError, ReturnError
 from restified_magics.model import Model
@@ -105,8 +106,6 @@ def pack_model(model: Model, *, files: Sequence[str | os.PathLike[str]] = (), lo
         FileNotFoundError: a path or pattern names nothing.
         ValueError: a path leads out of the notebook's folder.
     """
-    from restified_magics import __version__
-
     notebook = model.notebook
     folder = model.cwd or notebook.folder
     described = {
@@ -122,7 +121,7 @@ def pack_model(model: Model, *, files: Sequence[str | os.PathLike[str]] = (), lo
         pickle.dumps(_contents(files, folder or pathlib.Path()), protocol=5) if files and not local else b""
     )
     digest = hashlib.sha256(content + packed).hexdigest()
-    return Parcel(__version__, content, packed, digest)
+    return Parcel(restified_magics.__version__, content, packed, digest)
 
 
 def pack_items(items: Sequence[Item], name: str) -> bytes:
@@ -292,11 +291,9 @@ _executors: dict[int, Any] = {}
 
 
 def _check(version: str) -> None:
-    from restified_magics import __version__
-
-    if version != __version__:
+    if version != restified_magics.__version__:
         raise RestifiedError(
-            f"the worker has restified_magics {__version__}, and {version} asks it. Install the same version "
+            f"the worker has restified_magics {restified_magics.__version__}, and {version} asks it. Install the same version "
             "on both"
         )
 
