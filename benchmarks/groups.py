@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import kernels, readers, systems
+from benchmarks import kernels, readers, servers, systems
 from benchmarks.harness import Lab
 from benchmarks.report import Row, Target
 from benchmarks.systems import KERNEL_PEERS, OURS, PEERS
@@ -13,6 +13,7 @@ __all__ = ["GROUPS"]
 
 _CALLS = systems.__name__
 _READERS = readers.__name__
+_SERVERS = servers.__name__
 
 
 def calls(lab: Lab) -> Iterator[Row]:
@@ -82,6 +83,22 @@ def kernel_calls(lab: Lab) -> Iterator[Row]:
         yield Row(f"  {part}", None, floor, part, samples, ())
 
 
+def rest(lab: Lab) -> Iterator[Row]:
+    """A request, with one client and with eight, beside kernel_gateway, which is the floor here."""
+    # a request of each in turn, and a block of new kernels ends after one
+    peers = ("bare handler", "new kernel")
+    samples = lab.blocks(_SERVERS, (OURS, "kernel_gateway", *peers), "trivial")
+    yield Row("REST, a request, 1 client", Target("ratio", 0.5), "kernel_gateway", OURS, samples, peers)
+    slowest = {name: sample.of_slowest() for name, sample in samples.items()}
+    yield Row("the slowest of a hundred", None, "kernel_gateway", OURS, slowest, peers)
+    many = f" x{servers.CLIENTS}"
+    found = lab.blocks(_SERVERS, [name + many for name in (OURS, "kernel_gateway", *peers)], "trivial")
+    samples = {name.removesuffix(many): sample for name, sample in found.items()}
+    yield Row(
+        "REST, 32 requests, 8 clients", Target("ratio", 1 / 1.5), "kernel_gateway", OURS, samples, peers
+    )
+
+
 #: What ``python -m benchmarks [GROUP ...]`` knows.
 GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "call": calls,
@@ -90,4 +107,5 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "import": imports,
     "memory": memory,
     "kernel": kernel_calls,
+    "rest": rest,
 }

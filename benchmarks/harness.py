@@ -66,12 +66,14 @@ class Sample:
         status: ``"ok"``; ``"absent"``, not installed; ``"fails"``, an error or a wrong value.
         why: the reason, where it is not ok.
         rounds: one figure a round: the median of its block. Seconds, or bytes a call.
+        slowest: one figure a round: what all but one in a hundred calls of its block were below.
         number: how many calls were measured.
     """
 
     status: str = "ok"
     why: str = ""
     rounds: list[float] = dataclasses.field(default_factory=list)
+    slowest: list[float] = dataclasses.field(default_factory=list)
     number: int = 0
 
     @property
@@ -88,7 +90,12 @@ class Sample:
     def add(self, values: list[float]) -> None:
         """A round."""
         self.rounds.append(statistics.median(values))
+        self.slowest.append(sorted(values)[min(len(values) - 1, int(len(values) * 0.99))])
         self.number += len(values)
+
+    def of_slowest(self) -> Sample:
+        """The same, of the slowest calls."""
+        return dataclasses.replace(self, rounds=self.slowest)
 
     def refuse(self, status: str, why: str) -> None:
         """Note that there is nothing, and why."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.workloads import Workload
 
-__all__ = ["KERNEL_PEERS", "OURS", "PEERS", "SYSTEMS", "System"]
+__all__ = ["KERNEL_PEERS", "OURS", "PEERS", "SYSTEMS", "System", "returned"]
 
 OURS = "restified_magics"
 
@@ -152,6 +152,12 @@ class Nbclient(System):
         self.path = workload.path
 
     def call(self, params: dict[str, Any]) -> object:
+        client = self.client(params)
+        client.execute()
+        return returned(client.nb)
+
+    def client(self, params: dict[str, Any]) -> Any:
+        """The client of a notebook with these values."""
         import nbclient
         import nbformat
 
@@ -159,8 +165,7 @@ class Nbclient(System):
         tags = [cell.metadata.get("tags", []) for cell in node.cells]
         index = next(index for index, found in enumerate(tags) if "parameters" in found)
         node.cells.insert(index + 1, nbformat.v4.new_code_cell(_assignments(params)))
-        nbclient.NotebookClient(node, kernel_name="python3", timeout=300).execute()
-        return _returned(node)
+        return nbclient.NotebookClient(node, kernel_name="python3", timeout=300)
 
 
 class Papermill(System):
@@ -177,7 +182,7 @@ class Papermill(System):
     def call(self, params: dict[str, Any]) -> object:
         import papermill
 
-        return _returned(
+        return returned(
             papermill.execute_notebook(self.path, None, params, progress_bar=False, kernel_name="python3")
         )
 
@@ -190,7 +195,7 @@ def _assignments(params: dict[str, Any]) -> str:
     return "\n".join(f"{name} = {value!r}" for name, value in params.items())
 
 
-def _returned(node: Any) -> object:
+def returned(node: Any) -> object:
     """The value of the ``return`` cell of an executed notebook, which is there as text."""
     cell = next(cell for cell in node.cells if "return" in cell.metadata.get("tags", ()))
     return ast.literal_eval(cell.outputs[-1].data["text/plain"])

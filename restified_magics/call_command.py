@@ -9,14 +9,15 @@ import click
 from restified_magics.command_values import given_values, read_values
 from restified_magics.engines import ENGINES, Engine, open_model
 from restified_magics.media import CSV, HTML, JSON
+from restified_magics.shell_completion import complete_notebook, complete_values
 from restified_magics.terminal import results_only, written
 
 __all__ = ["command"]
 
 
 @click.command("call")
-@click.argument("notebook")
-@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("notebook", shell_complete=complete_notebook)
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_values)
 @click.option("--json", "media_type", flag_value=JSON, help="Write the value as JSON.")
 @click.option("--csv", "media_type", flag_value=CSV, help="Write the value, a table, as CSV.")
 @click.option("--html", "media_type", flag_value=HTML, help="Write the value, a table, as HTML.")

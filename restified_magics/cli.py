@@ -29,8 +29,13 @@ __all__ = ["COMMANDS", "EXIT_CODES", "main"]
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "call": ("Call a notebook as a function.", "restified_magics.call_command:command"),
     "show": ("Show what a notebook takes and returns.", "restified_magics.show_command:command"),
+    "map": ("Call a notebook for each row of a table.", "restified_magics.map_command:command"),
     "run": ("Execute a notebook, and write the executed copy.", "restified_magics.run_command:command"),
     "dashboard": ("Open a notebook as a dashboard.", "restified_magics.dashboard_command:command"),
+    "completion": (
+        "Complete commands and parameters in your shell.",
+        "restified_magics.shell_completion:command",
+    ),
     "serve": ("Serve notebooks as REST endpoints.", "restified_magics.serve_command:command"),
 }
 

@@ -19,7 +19,7 @@ import click
 from restified_magics.parameters import Parameter, bind
 from restified_magics.reading import read_json, read_text
 
-__all__ = ["Given", "given_values", "read_values"]
+__all__ = ["Given", "given_values", "read_given", "read_values"]
 
 
 class Given(NamedTuple):
@@ -71,10 +71,15 @@ def read_values(
         >>> read_values({"n": n}, given_values(["n=42"]), "m.ipynb")
         {'n': 42}
     """
-    return bind(parameters, given, notebook, read=_read)
+    return bind(parameters, given, notebook, read=read_given)
 
 
-def _read(parameter: Parameter, given: Given) -> Any:
+def read_given(parameter: Parameter, given: Given) -> Any:
+    """Read one value by the type of its parameter.
+
+    Raises:
+        ValueError: it is no such value; the message reads after the parameter's name.
+    """
     return read_json(parameter, given.value) if given.is_json else read_text(parameter, given.value)
 
 

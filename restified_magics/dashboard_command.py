@@ -64,6 +64,7 @@ def command(
     )
     config = Config()
     config.VoilaConfiguration.prelaunch_hook = prelaunch_hook
+    config.VoilaConfiguration.template = "restified"
     config.VoilaConfiguration.theme = theme
     config.VoilaConfiguration.show_tracebacks = debug
     config.MappingKernelManager.cull_interval = 30

@@ -70,11 +70,8 @@ class FieldEntry(Entry):
         self.take(raw)
 
     def take(self, raw: Raw) -> None:
-        """Hold a raw value, whatever it means."""
-        if self.field.kind in ("file", "table"):
-            if raw is None:
-                self.upload, self.raw = None, self.field.initial
-        else:
+        """Hold a raw value, whatever it means; a file comes by :meth:`give` alone."""
+        if self.field.kind not in ("file", "table"):
             self.raw = raw
 
     def give(self, upload: Upload) -> None:

@@ -68,6 +68,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         self._presets = {name: dict(values) for name, values in (presets or {}).items()}
         self._entries = _entries(model, overrides or {})
         self._attempt = 0
+        self._reveals = False
         self._uploads: dict[str, list[bytes]] = {}
         self._shown: Any = None
         self._showing = threading.RLock()
@@ -80,7 +81,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("restified-form")
         may_run = options.get("run-from-url") is True if run_from_url is None else run_from_url
         address = fill_from_address(self._entries)
-        self._attempt = int(address.wrong)
+        self._reveals = address.wrong
         self._refresh()
         self.controller.watch(self._show)
         self._show()
@@ -218,7 +219,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
         def panel(**more: Any) -> None:
             made = Panel(group=group, name=title, **self._panel_state(collected), **more)
-            made.observe(self._on_values, "values")
+            made.observe(self._on_values, ["values", "typed"])
             made.on_msg(self._on_message)
             panels.append(made)
             children.append(made)
@@ -266,13 +267,14 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
     def _on_values(self, change: Any) -> None:
         changed = False
-        for name, raw in change["new"].items():
+        for name, raw in change["owner"].values.items():
             entry = self._entries.get(name)
             if isinstance(entry, FieldEntry) and entry.raw != raw:
                 entry.take(raw)
                 changed = True
-        if changed:
+        if changed or change["name"] == "typed":
             self._check()
+        if changed:
             self.controller.changed()
 
     def _on_message(self, _panel: Any, message: Any, buffers: Sequence[memoryview]) -> None:
@@ -293,7 +295,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def _do_fill(self, message: Mapping[str, Any], *, quiet: bool = False) -> None:
         for name, raw in message["values"].items():
             entry = self._entries.get(name)
-            if isinstance(entry, FieldEntry) and not (entry.field.secret and entry.upload):
+            if isinstance(entry, FieldEntry):
                 entry.take(raw)
         self._refresh()
         if not quiet:
@@ -353,8 +355,9 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         problems = self._read().problems
         for panel in self._panels:
             own = {spec["name"]: problems[spec["name"]] for spec in panel.fields if spec["name"] in problems}
-            if own != panel.errors:
+            with panel.hold_sync():
                 panel.errors = own
+                panel.checked = panel.typed
 
     def _keepsake(self) -> dict[str, Any]:
         return {
@@ -376,7 +379,13 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def _bar(self) -> dict[str, Any]:
         shown = bar_state(self.controller, self._entries, tracebacks=self._tracebacks, unfolded=self._debug)
         offers = [{"what": offer.what, "label": offer.label} for offer in self._downloads()]
-        return {**shown, "attempt": self._attempt, "downloads": offers, "presets": list(self._presets)}
+        return {
+            **shown,
+            "attempt": self._attempt,
+            "reveal": self._reveals,
+            "downloads": offers,
+            "presets": list(self._presets),
+        }
 
     def _downloads(self) -> list[Download]:
         run = self.controller.run

@@ -90,10 +90,12 @@ def _inlined(schema: Any, definitions: Mapping[str, Any], inside: frozenset[str]
 
 def _plain(value: Any) -> Any:
     """The value as JSON has it, or MISSING where it has none."""
+    if value is MISSING:
+        return MISSING
     value = getattr(value, "value", value) if hasattr(type(value), "__members__") else value
     if isinstance(value, tuple | set | frozenset):
         value = list(value)
     try:
-        return json.loads(json.dumps(value, allow_nan=False)) if value is not MISSING else MISSING
+        return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
         return MISSING

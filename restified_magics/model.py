@@ -9,7 +9,7 @@ import inspect
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics import summary
@@ -22,6 +22,8 @@ from restified_magics.sources import open_source
 from restified_magics.telling import shorten
 
 if TYPE_CHECKING:
+    import concurrent.futures
+
     from restified_magics.dashboard import Dashboard
     from restified_magics.forms import Form
 
@@ -319,6 +321,87 @@ class Model(abc.ABC):
             6765
         """
         return Run(self, params, timeout=timeout, on_end=on_end)
+
+    # --------------------------------------------------------------- sweeps
+
+    def map(  # noqa: PLR0913 - all are options of one sweep
+        self,
+        params: Any = None,
+        *,
+        grid: Mapping[str, Iterable[Any]] | None = None,
+        workers: int | None = None,
+        executor: concurrent.futures.Executor | None = None,
+        as_completed: bool = False,
+        progress: bool = False,
+        on_error: Literal["raise", "return"] = "raise",
+        retries: int = 0,
+        timeout: float | None = None,
+        to_frame: bool = False,
+        store: str | os.PathLike[str] | None = None,
+        seed: int | None = None,
+        files: Sequence[str | os.PathLike[str]] = (),
+    ) -> Any:
+        """Call the Model for many sets of values: in this process, in several, or on a cluster.
+
+        Args:
+            params: the sets: mappings from any iterable, or a DataFrame, whose rows they are.
+            grid: values by name, of which all combinations are called.
+            workers: that many isolated processes of this machine; of a `KernelModel`, kernels.
+            executor: any `concurrent.futures.Executor` instead, ``client.get_executor()`` of Dask too.
+            as_completed: give an iterator of outcomes (number, params, value, error) as they come, in which
+                only a few sets are in memory at any time.
+            progress: show a bar, with the number of calls that failed.
+            on_error: ``"raise"`` ends the sweep at the first call that fails; ``"return"`` goes on, and its
+                exception is in the place of the value.
+            retries: how many times a call that failed is made again.
+            timeout: seconds that each call may take.
+            to_frame: give a DataFrame of the given and the returned values, a row a call.
+            store: a folder that keeps each finished call, so that a sweep that was ended goes on there.
+            seed: random generators of each call begin with a number made of this and its position; a
+                parameter named ``seed`` gets it too.
+            files: files that the cells read or import, from the notebook's folder on, also as patterns.
+                They go to workers that do not share this machine's folders.
+
+        Returns:
+            The values in the order of the sets; or as `as_completed` and `to_frame` say.
+
+        Raises:
+            ParameterError: values that the Model does not take.
+            CellError: a cell raised.
+            TaskDied: the process of a call ended before the call did.
+
+        Example:
+            >>> import restified_magics
+            >>> fibonacci = restified_magics.PythonModel("examples/fibonacci.ipynb")
+            >>> fibonacci.map([{"n": 10}, {"n": 20}])
+            [55, 6765]
+            >>> fibonacci.map(grid={"n": range(3, 6)}, to_frame=True)["value"].sum()
+            np.int64(10)
+        """
+        # the other way up: sweeps are made of executors, which need the Models
+        from restified_magics.mapping import framed_outcomes, parameter_sets, sweep
+
+        sets, count = parameter_sets(params, grid)
+        outcomes = sweep(
+            self,
+            sets,
+            count,
+            workers=workers,
+            executor=executor,
+            progress=progress,
+            on_error=on_error,
+            retries=retries,
+            timeout=timeout,
+            store=store,
+            seed=seed,
+            files=files,
+        )
+        if as_completed:
+            return outcomes
+        in_order = sorted(outcomes, key=lambda outcome: outcome.number)
+        if to_frame:
+            return framed_outcomes(in_order)
+        return [outcome.value if outcome.error is None else outcome.error for outcome in in_order]
 
     # ---------------------------------------------------------------- forms
 

@@ -6,6 +6,21 @@
 const forms = (globalThis.restifiedForms ??= new Map());
 let ids = 0;
 
+// While a mouse button is down nothing moves: what is pressed is what gets the click.
+let pressed = false;
+const waiting = new Set();
+document.addEventListener("pointerdown", () => (pressed = true), true);
+for (const end of ["pointerup", "pointercancel"]) {
+  document.addEventListener(end, () => {
+    pressed = false;
+    setTimeout(() => {
+      for (const later of waiting) later();
+      waiting.clear();
+    });
+  }, true);
+}
+const whenReleased = (act) => (pressed ? waiting.add(act) : act());
+
 /** An element with attributes, event handlers and children. */
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
@@ -279,7 +294,7 @@ function fieldsOf(model, form) {
   const touched = new Set();
   const send = (message, buffers) => model.send(message, undefined, buffers);
   const change = (name) => (raw) => {
-    model.set("values", { ...model.get("values"), [name]: raw });
+    model.set({ values: { ...model.get("values"), [name]: raw }, typed: model.get("typed") + 1 });
     model.save_changes();
   };
   const root = make("div", { class: "rm-fields" });
@@ -308,8 +323,10 @@ function fieldsOf(model, form) {
     for (const field of fields) field.show(values[field.spec.name]);
     complain();
   }
-  function complain() {
-    const errors = model.get("errors");
+  const complain = () => whenReleased(complainNow);
+  function complainNow() {
+    // of values that the kernel has not seen yet nothing is known
+    const errors = model.get("checked") === model.get("typed") ? model.get("errors") : {};
     const all = form.attempted;
     for (const field of fields) {
       const name = field.spec.name;
@@ -322,6 +339,7 @@ function fieldsOf(model, form) {
   model.on("change:fields", build);
   model.on("change:values", show);
   model.on("change:errors", complain);
+  model.on("change:checked", complain);
   form.panels.add({ model, complain, first: () => fields.find((field) => field.spec.name in model.get("errors")) });
   build();
   return root;
@@ -400,6 +418,9 @@ function barOf(model, form) {
     }
   }
 
+  // values from the address were not typed: what is wrong with them is told at once
+  if (model.get("bar").reveal) form.reveal();
+
   let shown = null;
   function showError(bar) {
     const key = JSON.stringify([bar.error, bar.complaints]);
@@ -453,7 +474,7 @@ function presetsOf(model, form, send) {
     }
   };
   const list = make("ul", { class: "rm-presets" });
-  const name = make("input", { type: "text", placeholder: "name", "aria-label": "Name of the preset", size: 12,
+  const name = make("input", { type: "text", placeholder: "name", "aria-label": "Save as preset", size: 12,
     onkeydown: (event) => {
       if (event.key === "Enter") {
         event.preventDefault();
@@ -467,8 +488,11 @@ function presetsOf(model, form, send) {
     name.value = "";
     show(model.get("bar").presets);
   };
-  const element = make("details", {}, make("summary", { text: "Presets" }), list,
-    make("div", { class: "rm-save" }, name, make("button", { type: "button", class: "rm-link", text: "Save these values", onclick: add })));
+  const saving = make("div", { class: "rm-save" }, name,
+    make("button", { type: "button", class: "rm-link", text: "Save these values", onclick: add }));
+  // while it is closed its text field is not there: labels of the page are those of the parameters
+  const element = make("details", { ontoggle: () => (element.open ? element.append(saving) : saving.remove()) },
+    make("summary", { text: "Presets" }), list);
   function show(given) {
     const mine = own();
     list.replaceChildren(
@@ -501,6 +525,10 @@ function formOf(id) {
           for (const [name, raw] of Object.entries(model.get("values"))) if (!hidden.has(name)) all[name] = raw;
         }
         return all;
+      },
+      reveal() {
+        form.attempted = true;
+        for (const panel of form.panels) panel.complain();
       },
       pointAtProblems() {
         form.attempted = true;

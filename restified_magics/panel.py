@@ -25,6 +25,8 @@ class Panel(anywidget.AnyWidget):
         fields: the description of each field, by `Field.spec`.
         values: raw values by field.
         errors: what is wrong with a value, by field.
+        typed: how often the page has changed the values.
+        checked: up to which of these changes `errors` is true.
         bar: what Run and Cancel, status, error, downloads and history show; None is without them.
     """
 
@@ -37,6 +39,8 @@ class Panel(anywidget.AnyWidget):
     fields = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     errors = traitlets.Dict().tag(sync=True)
+    typed = traitlets.Int().tag(sync=True)
+    checked = traitlets.Int().tag(sync=True)
     bar = traitlets.Dict(None, allow_none=True).tag(sync=True)
 
     def give_file(self, name: str, media_type: str, content: bytes) -> None:

@@ -11,13 +11,14 @@ import click
 
 from restified_magics.command_values import Given, read_values
 from restified_magics.engines import ENGINES, Engine, open_model
+from restified_magics.shell_completion import complete_notebook
 from restified_magics.terminal import results_only
 
 __all__ = ["command"]
 
 
 @click.command("run")
-@click.argument("notebook")
+@click.argument("notebook", shell_complete=complete_notebook)
 @click.argument("executed", required=False)
 @click.option(
     "-o", "--output", metavar="FILE.ipynb", help="The executed notebook; it can be the second argument."

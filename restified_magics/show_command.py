@@ -11,12 +11,13 @@ from restified_magics.engines import open_model
 from restified_magics.media import JSON, render
 from restified_magics.model import Model
 from restified_magics.parameters import Parameter
+from restified_magics.shell_completion import complete_notebook
 
 __all__ = ["command", "described"]
 
 
 @click.command("show")
-@click.argument("notebook")
+@click.argument("notebook", shell_complete=complete_notebook)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def command(notebook: str, *, as_json: bool) -> None:
     """Show NOTEBOOK as a function: signature, parameters, cells, problems, and names that it does not define.

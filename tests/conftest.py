@@ -56,6 +56,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Fixtures can see whether their test failed, as to leave a screenshot."""
+    report = yield
+    if report.when == "call":  # type: ignore[attr-defined]
+        item.failed = report.failed  # type: ignore[attr-defined]
+    return report  # type: ignore[return-value]
+
+
 def cell(source: str, *tags: str, kind: str = "code") -> dict[str, Any]:
     """A cell as it stands in a notebook file."""
     made: dict[str, Any] = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from urllib.parse import quote
 
@@ -258,6 +260,17 @@ def test_the_page(server):
     assert "<script" not in text
     assert TOKEN not in text
     assert server.get("/restified").status == 200
+
+
+def test_the_example_client(server):
+    """The client among the examples calls, reads what is wrong, and follows a job."""
+    command = [sys.executable, str(EXAMPLES / "client.py"), f"http://127.0.0.1:{server.port}", TOKEN]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "the value: 6765",
+        "refused: 422 {'n': \"must be a whole number, not 'many'\", 'm': 'is not a parameter. Known: n'}",
+        "the job: done 832040",
+    ]
 
 
 def test_health_and_metrics(server):

@@ -1,0 +1,178 @@
+"""Sweeps on a real Dask cluster: two worker processes of ours, and one that its own command lines started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import parameters, returns
+
+from restified_magics import CellError, PythonModel
+from restified_magics.errors import TaskDied
+
+pytestmark = [
+    # what Dask's own event loops and sockets leave open when they are ended
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A LocalCluster of two worker processes, each with a nanny."""
+    import distributed
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as connected,
+    ):
+        yield connected
+
+
+def test_a_sweep_on_a_cluster(client, write):
+    """Values come in order; errors with cell, line and cause; each call's process is its own."""
+    model = PythonModel(write(parameters("x = 1"), "import os", "y = 100 / x", returns("(x, os.getpid())")))
+    values = model.map([{"x": n} for n in range(1, 41)], executor=client.get_executor())
+    assert [x for x, _ in values] == list(range(1, 41))
+    workers = set(client.run(os.getpid).values())
+    assert not workers & {pid for _, pid in values}
+    with pytest.raises(CellError, match="cell 3, line 1: ZeroDivisionError") as caught:
+        model.map([{"x": 0}], executor=client.get_executor())
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_crash_does_not_hurt_a_worker(client, write):
+    """A call whose process dies is a TaskDied, and the workers go on."""
+    model = PythonModel(write(parameters("x = 1"), "import os\nif x == 2:\n    os._exit(1)", returns("x")))
+    before = set(client.run(os.getpid).values())
+    values = model.map([{"x": n} for n in range(5)], executor=client.get_executor(), on_error="return")
+    assert isinstance(values.pop(2), TaskDied)
+    assert values == [0, 1, 3, 4]
+    assert set(client.run(os.getpid).values()) == before
+
+
+def test_files_travel_when_they_are_named(client, write, tmp_path):
+    """Files beside the notebook are not on the worker: the error says so, and `files=` brings them."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "n.txt").write_text("5")
+    (tmp_path / "helper_of_sweep.py").write_text("def twice(x):\n    return 2 * x\n")
+    model = PythonModel(
+        write("import helper_of_sweep", returns("helper_of_sweep.twice(int(open('data/n.txt').read()))"))
+    )
+    with pytest.raises(CellError, match="ModuleNotFoundError") as caught:
+        model.map([{}], executor=client.get_executor())
+    assert any("given by files=" in note for note in caught.value.__notes__)
+    assert model.map([{}], executor=client.get_executor(), files=["*.py", "data"]) == [10]
+    with pytest.raises(FileNotFoundError, match="names no file"):
+        model.map([{}], executor=client.get_executor(), files=["nothing.csv"])
+
+
+def test_another_version_of_the_package_is_told(client, write, monkeypatch):
+    """A worker with another version says so, and does not try."""
+    import restified_magics
+
+    model = PythonModel(write(returns("1")))
+    monkeypatch.setattr(restified_magics, "__version__", "99.0")
+    with pytest.raises(Exception, match=r"the worker has restified_magics .*, and 99\.0 asks it"):
+        model.map([{}], executor=client.get_executor())
+
+
+# ------------------------------------------- a scheduler and workers of the command line
+
+
+def _free_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+@pytest.fixture
+def network(tmp_path):
+    """``dask scheduler`` and two ``dask worker``, as the README starts them; what it yields starts one more."""
+    port = _free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    dask = [sys.executable, "-m", "dask"]
+    folder = tmp_path / "network"
+    folder.mkdir()
+
+    with contextlib.ExitStack() as ending:
+
+        def start(*arguments):
+            process = subprocess.Popen(
+                [*dask, *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            ending.callback(end, process)
+            return process
+
+        def end(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+        def worker():
+            return start(
+                "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"
+            )
+
+        start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+        yield address, [worker(), worker()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
+def test_no_call_is_lost_when_a_worker_is_killed(network, write, tmp_path):
+    """One of two workers is killed in the middle: every call has its value, and none a wrong one."""
+    import distributed
+
+    address, workers = network
+    (tmp_path / "calls").mkdir()
+    source = (
+        "import pathlib, time, uuid\n(pathlib.Path(folder) / f'{x}-{uuid.uuid4()}').touch()\ntime.sleep(0.2)"
+    )
+    model = PythonModel(write(parameters("x = 1\nfolder = ''"), source, returns("x * 2")))
+    with distributed.Client(address, timeout="60s") as client:
+        client.wait_for_workers(2, timeout=60)
+        sets = [{"x": n, "folder": str(tmp_path / "calls")} for n in range(30)]
+        found = {}
+        for outcome in model.map(sets, executor=client.get_executor(), as_completed=True):
+            found[outcome.number] = outcome.value
+            if len(found) == 6:
+                os.killpg(workers[0].pid, signal.SIGKILL)
+                workers[0].wait()
+        assert found == {n: n * 2 for n in range(30)}
+        assert len(client.ncores()) == 1
+    done = [entry.name.partition("-")[0] for entry in (tmp_path / "calls").iterdir()]
+    assert set(done) == {str(n) for n in range(30)}
+    assert len(done) <= 30 + 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
+def test_the_command_on_a_cluster(network, write, tmp_path):
+    """`restified map --dask ADDRESS` runs there."""
+    write(parameters("x = 1"), returns("x * 2"))
+    deadline = time.monotonic() + 60
+    command = [sys.executable, "-m", "restified_magics", "map", "model.ipynb", "--grid", "x=1,2,3", "-q"]
+    done = subprocess.run(
+        [*command, "--dask", network[0]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert time.monotonic() < deadline + 60
+    assert done.stdout == "x,value\n1,2\n2,4\n3,6\n", done.stderr

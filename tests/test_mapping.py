@@ -1,0 +1,419 @@
+"""`model.map`: one Model over many sets of values, in this process, in others, and on a cluster."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+
+import pandas as pd
+import pytest
+from conftest import parameters, returns
+
+from restified_magics import CellError, KernelModel, ParameterError, PythonModel, RestifiedError
+from restified_magics.errors import ModelTimeout, ReturnError, TaskDied
+from restified_magics.isolation import IsolatedExecutor
+
+
+@pytest.fixture
+def double(write):
+    return PythonModel(write(parameters("x = 1\ny = 0"), returns("x * 2 + y")))
+
+
+@pytest.fixture(params=["serial", "workers", "threads", "processes", "isolated"])
+def where(request):
+    """The arguments of `map` that say where the calls run."""
+    executors = {
+        "threads": lambda: concurrent.futures.ThreadPoolExecutor(2),
+        "processes": lambda: concurrent.futures.ProcessPoolExecutor(2, _forkserver()),
+        "isolated": lambda: IsolatedExecutor(2),
+    }
+    if request.param in executors:
+        with executors[request.param]() as executor:
+            yield {"executor": executor}
+    else:
+        yield {"workers": 2} if request.param == "workers" else {}
+
+
+def _forkserver():
+    import multiprocessing
+
+    return multiprocessing.get_context("spawn")
+
+
+def test_values_come_in_order(double, where):
+    """Wherever the calls run, the values are in the order of the sets."""
+    assert double.map([{"x": n} for n in range(300)], **where) == [n * 2 for n in range(300)]
+    assert double.map(grid={"x": [1, 2], "y": (10, 20)}, **where) == [12, 22, 14, 24]
+    assert double.map([], **where) == []
+
+
+def test_errors_cross_with_cell_and_line_and_are_raised_or_returned(write, where):
+    """The first failure is raised, with its place; with `on_error="return"` it is in its place among the values."""
+    model = PythonModel(write(parameters("x = 1"), "\n1 / x", returns("x")))
+    with pytest.raises(CellError, match="cell 2, line 2: ZeroDivisionError") as caught:
+        model.map([{"x": 1}, {"x": 0}], **where)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert "In call 2 of the sweep" in caught.value.__notes__
+    values = model.map([{"x": 1}, {"x": 0}, {"z": 1}, {"x": 3}], on_error="return", **where)
+    assert (values[0], values[3]) == (1, 3)
+    assert isinstance(values[1], CellError)
+    assert isinstance(values[2], ParameterError)
+
+
+def test_rows_of_a_dataframe_and_a_dataframe_of_results(double):
+    """A DataFrame's rows are sets of values, and `to_frame` gives one of them with the values."""
+    frame = double.map(pd.DataFrame({"x": [1, 2], "y": [0.5, 1.5]}), to_frame=True)
+    assert list(frame.columns) == ["x", "y", "value"]
+    assert list(frame["value"]) == [2.5, 5.5]
+    frame = double.map([{"x": 1}, {"x": None}], to_frame=True, on_error="return")
+    assert frame["error"][0] is None
+    assert "TypeError" in frame["error"][1]
+
+
+def test_as_completed_gives_outcomes_as_they_come(write):
+    """The iterator gives each outcome when it is there, with its number and values: a quick one before a slow one."""
+    model = PythonModel(
+        write(
+            parameters("x = 1\nwait = ''"),
+            "import os, time\nwhile wait and not os.path.exists(wait):\n    time.sleep(0.01)",
+            returns("x"),
+        )
+    )
+    flag = str(model.notebook.folder / "go")
+    outcomes = model.map([{"x": 1, "wait": flag}, {"x": 2}], workers=2, as_completed=True)
+    first = next(outcomes)
+    assert (first.number, first.value, first.params["x"], first.error) == (1, 2, 2, None)
+    pathlib.Path(flag).touch()
+    assert next(outcomes).number == 0
+    assert list(outcomes) == []
+
+
+def test_a_generator_is_read_as_far_as_the_workers_need(double):
+    """Back-pressure: of sets without an end only some are taken ahead, also where nothing is called."""
+    taken = itertools.count()
+    outcomes = double.map(({"x": next(taken)} for _ in itertools.count()), as_completed=True)
+    for _ in range(10):
+        next(outcomes)
+    outcomes.close()
+    assert next(taken) < 50
+    wrong = double.map(({"z": n} for n in itertools.count()), as_completed=True, on_error="return")
+    assert isinstance(next(wrong).error, ParameterError)
+    wrong.close()
+
+
+def test_memory_is_flat(double):
+    """A long sweep from a generator holds nothing of what has been given."""
+
+    def peak(count):
+        tracemalloc.start()
+        for _ in double.map(({"x": n, "y": n} for n in range(count)), as_completed=True):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(500)
+    assert peak(6000) < peak(500) + 200_000
+
+
+def test_a_crash_is_its_own_calls_only(write):
+    """A process that dies takes no other call with it, also where calls share a process."""
+    model = PythonModel(write(parameters("x = 1"), "import os\nif x == 7:\n    os._exit(3)", returns("x")))
+    values = model.map([{"x": n} for n in range(20)], workers=2, on_error="return")
+    assert isinstance(values.pop(7), TaskDied)
+    assert values == [n for n in range(20) if n != 7]
+
+
+def test_a_broken_pool_is_told(write):
+    """A pool of the standard library is broken by a process that dies: the error says so, and what to do."""
+    model = PythonModel(write(parameters("x = 1"), "import os\nos._exit(3)", returns("x")))
+    with (
+        concurrent.futures.ProcessPoolExecutor(1, _forkserver()) as executor,
+        pytest.raises(TaskDied, match=r"the executor is broken.* workers= gives each call a process"),
+    ):
+        model.map([{"x": 1}], executor=executor, on_error="return")
+
+
+def test_retries(write, tmp_path):
+    """A call that fails is made again so many times, and no more; wrong values are not."""
+    source = "count = len(list(folder.iterdir()))\n(folder / str(count)).touch()\nif count < fails:\n    raise OSError(count)"
+    model = PythonModel(
+        write("import pathlib", parameters("folder: pathlib.Path\nfails = 2"), source, returns("count"))
+    )
+    folder = tmp_path / "tries"
+    folder.mkdir()
+    assert model.map([{"folder": folder}], retries=2) == [2]
+    with pytest.raises(CellError):
+        model.map([{"folder": folder, "fails": 99}], retries=3)
+    assert len(list(folder.iterdir())) == 3 + 4
+
+
+def test_timeout_of_each_call(write, where):
+    """A call that takes too long is a ModelTimeout, and the others have their values."""
+    model = PythonModel(write(parameters("x = 1"), "while x == 2:\n    pass", returns("x")))
+    values = model.map([{"x": n} for n in range(4)], timeout=1.0, on_error="return", **where)
+    assert isinstance(values.pop(2), ModelTimeout)
+    assert values == [0, 1, 3]
+
+
+def test_values_that_cannot_travel_are_named(double, write):
+    """A value that does not pickle is an error with its name; so is a result, with what to return instead."""
+    with pytest.raises(ParameterError, match="y cannot go to another process"):
+        double.map([{"x": 1, "y": threading.Lock()}], workers=1)
+    model = PythonModel(write(returns("(n for n in range(3))"), name="other.ipynb"))
+    with pytest.raises(ReturnError, match="Return a list of it"):
+        model.map([{}], workers=1)
+
+
+def test_values_of_the_notebooks_own_classes_travel(write):
+    """A dataclass that the notebook defines comes back with its name and fields."""
+    model = PythonModel(
+        write("import dataclasses\n@dataclasses.dataclass\nclass Point:\n    x: int", returns("Point(3)"))
+    )
+    [point] = model.map([{}], workers=1)
+    assert repr(point) == "Point(x=3)"
+
+
+def test_the_notebook_travels_by_its_content(write, tmp_path):
+    """Calls in other processes run in the notebook's folder, with what is beside it, though no path is sent."""
+    (tmp_path / "helper.py").write_text("def plus(x):\n    return x + 1\n")
+    (tmp_path / "data.txt").write_text("5")
+    model = PythonModel(
+        write("import helper", parameters("x = 1"), returns("helper.plus(x) * int(open('data.txt').read())"))
+    )
+    assert model.map([{"x": 1}], workers=1) == [10]
+
+
+def test_seed(write, where):
+    """With `seed=` each call has random numbers of its own, the same again; the caller's go on as they were."""
+    if isinstance(where.get("executor"), concurrent.futures.ThreadPoolExecutor):
+        return  # threads share the generators of their process
+    model = PythonModel(
+        write(
+            "import random",
+            parameters("seed = None"),
+            "import numpy",
+            returns("(random.random(), numpy.random.random(), seed)"),
+        )
+    )
+    before = random.getstate()
+    first = model.map([{}] * 5, seed=1, **where)
+    assert random.getstate() == before
+    assert len(set(first)) == 5
+    assert len({seed for _, _, seed in first}) == 5
+    assert first == model.map([{}] * 5, seed=1) != model.map([{}] * 5, seed=2)
+
+
+def test_workers_share_no_random_state(write):
+    """Without a seed, too, calls in processes have different random numbers."""
+    model = PythonModel(write("import random, numpy", returns("(random.random(), numpy.random.random())")))
+    values = model.map([{}] * 6, executor=(pool := IsolatedExecutor(2)))
+    pool.shutdown()
+    assert len({first for first, _ in values}) == len({second for _, second in values}) == 6
+
+
+# ---------------------------------------------------------------------- store
+
+
+@pytest.fixture
+def counted(write, tmp_path):
+    """A Model that leaves a trace of each of its calls."""
+    (tmp_path / "calls").mkdir()
+    source = "import uuid, pathlib\n(pathlib.Path('calls') / f'{x}-{uuid.uuid4()}').touch()"
+    model = PythonModel(
+        write(
+            parameters("x = 1\nfails = ()"),
+            source,
+            "if x in fails:\n    raise ValueError",
+            returns("[x, {'half': x / 2}]"),
+        )
+    )
+    return model, lambda: len(list((tmp_path / "calls").iterdir()))
+
+
+def test_a_sweep_goes_on_where_it_was(counted, tmp_path, where):
+    """What is in the store is not called again, and has the same value; what failed is."""
+    model, calls = counted
+    sets = [{"x": n} for n in range(6)]
+    store = tmp_path / "store"
+    with pytest.raises(CellError):
+        model.map([*sets[:3], {"x": 3, "fails": (3,)}], store=store, **where)
+    before, kept = calls(), len(list(store.rglob("*.call")))
+    assert before >= 1
+    expected = [[n, {"half": n / 2}] for n in range(6)]
+    assert model.map(sets, store=store, **where) == expected
+    assert calls() == before + 6 - kept
+    after = calls()
+    assert model.map(sets, store=store, **where) == expected
+    assert calls() == after
+
+
+def test_a_changed_notebook_or_seed_is_another_call(counted, tmp_path, write):
+    """The store knows the notebook's version and the seed; outputs and text do not matter."""
+    model, calls = counted
+    model.map([{"x": 1}], store=tmp_path / "store")
+    model.map([{"x": 1}], store=tmp_path / "store", seed=3)
+    assert calls() == 2
+    node = json.loads(model.notebook.path.read_text())
+    node["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x"}]
+    again = PythonModel(node, cwd=tmp_path)
+    assert again.map([{"x": 1}], store=tmp_path / "store") == [[1, {"half": 0.5}]]
+    assert calls() == 2
+    node["cells"][1]["source"] += "\npass"
+    PythonModel(node, cwd=tmp_path).map([{"x": 1}], store=tmp_path / "store")
+    assert calls() == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-3], lambda _: b"", lambda content: content.replace(b"0.5", b"0.7")],
+)
+def test_a_damaged_entry_is_noticed(counted, tmp_path, damage):
+    """An entry that was cut or changed is told, and its call made again."""
+    model, calls = counted
+    store = tmp_path / "store"
+    model.map([{"x": 1}], store=store)
+    [entry] = store.rglob("*.call")
+    entry.write_bytes(damage(entry.read_bytes()))
+    with pytest.warns(UserWarning, match="damaged or foreign"):
+        assert model.map([{"x": 1}], store=store) == [[1, {"half": 0.5}]]
+    assert calls() == 2
+    assert model.map([{"x": 1}], store=store) == [[1, {"half": 0.5}]]
+    assert calls() == 2
+
+
+def test_another_calls_entry_is_noticed(counted, tmp_path):
+    """An entry that was moved to another call's place is not taken for it."""
+    model, _ = counted
+    store = tmp_path / "store"
+    model.map([{"x": 1}], store=store)
+    [one] = store.rglob("*.call")
+    model.map([{"x": 2}], store=store)
+    [two] = set(store.rglob("*.call")) - {one}
+    two.write_bytes(one.read_bytes())
+    with pytest.warns(UserWarning, match="it is another call's"):
+        assert model.map([{"x": 2}], store=store) == [[2, {"half": 1.0}]]
+
+
+def test_a_store_is_a_folder_of_its_own(double, tmp_path):
+    """A folder with other files, a file, and one that cannot be written are errors before any call."""
+    (tmp_path / "thesis.txt").write_text("x")
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(RestifiedError, match="store"):
+            double.map([{"x": 1}], store=path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/full")
+def test_a_full_disk_is_told(double, tmp_path, monkeypatch):
+    """Where an entry cannot be written the sweep ends and says that it can go on."""
+    store = tmp_path / "store"
+    double.map([{"x": 1}], store=store)
+    written = pathlib.Path.write_bytes
+
+    def full(path, content):
+        if ".call" in path.name:
+            with open("/dev/full", "wb") as file:
+                file.write(content)
+        return written(path, content)
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    with pytest.raises(RestifiedError, match=r"No space left on device.* run the sweep again"):
+        double.map([{"x": 2}], store=store)
+
+
+def test_a_killed_sweep_goes_on(counted, tmp_path):
+    """Killed in the middle, a sweep leaves whole entries only, and nothing that is kept runs twice."""
+    model, calls = counted
+    program = (
+        "from restified_magics import PythonModel\n"
+        "for done in PythonModel('model.ipynb').map(({'x': n} for n in range(10**6)), store='store', as_completed=True):\n"
+        "    print(done.number, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if int(line) >= 20:
+            process.kill()
+            break
+    process.stdout.close()
+    process.wait()
+    before = calls()
+    kept = len(list((tmp_path / "store").rglob("*.call")))
+    assert 20 <= kept <= before <= kept + 1
+    count = kept + 5
+    assert model.map([{"x": n} for n in range(count)], store=tmp_path / "store") == [
+        [n, {"half": n / 2}] for n in range(count)
+    ]
+    assert calls() == before + count - kept
+
+
+# ----------------------------------------------------------- progress and ending
+
+
+def test_progress_counts_failures(write, capsys):
+    """The bar shows how many calls are done, and how many failed."""
+    model = PythonModel(write(parameters("x = 1"), "1 / x", returns("x")))
+    model.map([{"x": 1}, {"x": 0}, {"x": 2}], progress=True, on_error="return")
+    shown = capsys.readouterr().err
+    assert "3/3" in shown
+    assert "failed=1" in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_interrupt_ends_everything_at_once(write, tmp_path):
+    """Ctrl-C ends the sweep and the processes of its calls."""
+    write(
+        parameters("x = 1"),
+        "import os, pathlib, time\npathlib.Path(f'{os.getpid()}.pid').touch()\ntime.sleep(600)",
+        returns("x"),
+    )
+    program = (
+        "from restified_magics import PythonModel\n"
+        "if __name__ == '__main__':\n"
+        "    PythonModel('model.ipynb').map([{'x': n} for n in range(8)], workers=2)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    process = subprocess.Popen(
+        [sys.executable, "program.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while len(pids := [int(path.stem) for path in tmp_path.glob("*.pid")]) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in err
+    assert len(list(tmp_path.glob("*.pid"))) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_what_is_asked_wrong(double):
+    """Wrong use is told before anything runs."""
+    with pytest.raises(TypeError, match="write grid="):
+        double.map({"x": [1, 2]})
+    with pytest.raises(TypeError, match="needs sets of values"):
+        double.map()
+    with pytest.raises(ValueError, match="not both"):
+        double.map([{}], workers=2, executor=concurrent.futures.ThreadPoolExecutor(1))
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        double.map([{}], workers=0)
+    with pytest.raises(ValueError, match="on_error must be"):
+        double.map([{}], on_error="ignore")
+
+
+def test_kernels(write):
+    """A KernelModel maps over kernels, two at a time."""
+    with KernelModel(write(parameters("x = 1"), returns("x * 2"))) as model:
+        assert model.map([{"x": 1}, {"x": 2}, {"x": 3}], workers=2) == [2, 4, 6]
