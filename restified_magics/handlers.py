@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import json
-import time
 import uuid
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
-from restified_magics import metrics, pages
+from restified_magics import pages
 from restified_magics.isolated_call import Given
 from restified_magics.jobs import Job
 from restified_magics.openapi import described, document
@@ -187,6 +187,8 @@ class CallHandler(RestHandler):
     @authorized("execute")
     async def get(self, path: str) -> None:
         """Call with the values of the query."""
+        if self._finished:  # its body was too large
+            return
         if self._size:
             raise Problem(400, "A GET has no body: give the values in the query, or use POST.")
         values = from_query(self.request.query, most=self.settings[MAX_VALUES])
@@ -219,19 +221,9 @@ class CallHandler(RestHandler):
             self.set_header("Preference-Applied", "respond-async")
             self.finish(json.dumps(job.described(url)))
             return
-        started = time.perf_counter()
         self._call = asyncio.ensure_future(self.service.call(request))
-        try:
-            given = await self._call
-        except asyncio.CancelledError:
-            metrics.CALLS.labels("cancelled").inc()
-            return
-        except Problem as problem:
-            metrics.CALLS.labels(str(problem.status)).inc()
-            raise
-        metrics.CALLS.labels("200").inc()
-        metrics.SECONDS.observe(time.perf_counter() - started)
-        answer_value(self, given)
+        with contextlib.suppress(asyncio.CancelledError):  # who asked has left
+            answer_value(self, await self._call)
 
 
 def answer_value(handler: RestHandler, given: Given) -> None:

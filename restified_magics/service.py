@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from restified_magics import metrics
 from restified_magics.dask_calls import DaskCalls
 from restified_magics.errors import RestifiedError
 from restified_magics.failed_runs import FailedRuns
@@ -168,9 +169,10 @@ class CallService:
         Raises:
             Problem: whatever went wrong.
         """
-        served, params = await self.prepare(request)
-        self._check_room()
-        return await self._run(request, served, params, None)
+        with _counted():
+            served, params = await self.prepare(request)
+            self._check_room()
+            return await self._run(request, served, params, None)
 
     async def begin(self, request: CallRequest, owner: str) -> Job:
         """Begin a call as a job of this user.
@@ -181,7 +183,13 @@ class CallService:
         served, params = await self.prepare(request)
         self._check_room()
         job = Job(request.path, owner)
-        return self.jobs.begin(job, self._run(request, served, params, job))
+        return self.jobs.begin(job, self._run_job(request, served, params, job))
+
+    async def _run_job(
+        self, request: CallRequest, served: Served, params: Mapping[str, Any], job: Job
+    ) -> Given:
+        with _counted():
+            return await self._run(request, served, params, job)
 
     def _check_room(self) -> None:
         if self._closed:
@@ -272,6 +280,22 @@ class CallService:
         await asyncio.to_thread(self._kernels.close)
         if self._dask is not None:
             await self._dask.close()
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[None]:
+    """Tell Prometheus how a call ended, and how long it took."""
+    started = time.perf_counter()
+    try:
+        yield
+    except asyncio.CancelledError:
+        metrics.CALLS.labels("cancelled").inc()
+        raise
+    except Problem as problem:
+        metrics.CALLS.labels(str(problem.status)).inc()
+        raise
+    metrics.CALLS.labels("200").inc()
+    metrics.SECONDS.observe(time.perf_counter() - started)
 
 
 def _is_own(kernel_name: str) -> bool:

@@ -162,12 +162,16 @@ def test_another_kernelspec(tmp_path):
     put(root, "fails.ipynb", parameters("x = 1"), "raise ValueError(x)", returns("x"), kernelspec=here)
     put(root, "slow.ipynb", "import time\ntime.sleep(1000)", returns("1"), kernelspec=here)
     put(root, "absent.ipynb", returns("1"), kernelspec={**here, "name": "not_installed"})
+    bash = {"name": "bash", "language": "bash", "display_name": "Bash"}
+    put(root, "bash.ipynb", parameters("n=15"), returns("echo $((n * 2))"), kernelspec=bash)
     paths = os.pathsep.join([str(tmp_path / "data"), os.environ.get("JUPYTER_PATH", "")])
     before = os.environ.get("JUPYTER_PATH")
     os.environ["JUPYTER_PATH"] = paths
     try:
         with serving(root, tmp_path, {"RestifiedApp": {"timeout": 20.0}}) as server:
             assert server.call("there.ipynb", x=5).json == ["42", 5]
+            assert server.call("bash.ipynb", n=4).json == 8
+            assert server.call("bash.ipynb", n="$(id)").status == 422
             failed = server.call("fails.ipynb")
             assert (failed.status, failed.json["cell"]) == (500, 2)
             absent = server.call("absent.ipynb")
