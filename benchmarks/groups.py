@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import kernels, readers, servers, systems
+from benchmarks import kernels, readers, servers, sweeps, systems
 from benchmarks.harness import Lab
 from benchmarks.report import Row, Target
 from benchmarks.systems import KERNEL_PEERS, OURS, PEERS
@@ -14,6 +14,7 @@ __all__ = ["GROUPS"]
 _CALLS = systems.__name__
 _READERS = readers.__name__
 _SERVERS = servers.__name__
+_SWEEPS = sweeps.__name__
 
 
 def calls(lab: Lab) -> Iterator[Row]:
@@ -99,6 +100,17 @@ def rest(lab: Lab) -> Iterator[Row]:
     )
 
 
+def sweeping(lab: Lab) -> Iterator[Row]:
+    """Many calls on two processes: of real work, and of next to nothing."""
+    slow = ("papermill",) if lab.effort.kernel_peers else ()
+    samples = lab.blocks(_SWEEPS, ("pool", OURS, "serial", "Dask", *slow), "work")
+    what = f"map, {sweeps.COUNTS['work']} calls of 60 ms, {sweeps.WORKERS} processes"
+    yield Row(what, Target("ratio", 1.05), "pool", OURS, samples, ("serial", "Dask", "papermill"))
+    samples = lab.blocks(_SWEEPS, ("serial", OURS, "pool", "Dask"), "trivial")
+    what = f"map, {sweeps.COUNTS['trivial']:,} trivial calls"
+    yield Row(what, Target("ratio", 1.5), "serial", OURS, samples, ("pool", "Dask"))
+
+
 #: What ``python -m benchmarks [GROUP ...]`` knows.
 GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "call": calls,
@@ -108,4 +120,5 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "memory": memory,
     "kernel": kernel_calls,
     "rest": rest,
+    "map": sweeping,
 }

@@ -293,8 +293,8 @@ _executors: dict[int, Any] = {}
 def _check(version: str) -> None:
     if version != restified_magics.__version__:
         raise RestifiedError(
-            f"the worker has restified_magics {restified_magics.__version__}, and {version} asks it. Install the same version "
-            "on both"
+            f"the worker has restified_magics {restified_magics.__version__}, and {version} asks it. "
+            "Install the same version on both"
         )
 
 

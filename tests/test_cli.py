@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -217,6 +218,143 @@ def test_another_engine(restified, model):
     done = restified("call", "model.ipynb", "x=4", "--engine", "kernel", "--timeout", "60")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["half"] == 2.0
+
+
+# ------------------------------------------------------------------------ map
+
+
+def test_map_writes_a_row_for_each_row(restified, model, tmp_path):
+    """A CSV's columns are parameters, read by their types; what is returned is further columns."""
+    (tmp_path / "sets.csv").write_text("x,since\n4,2026-02-03\n10,2026-02-04\n")
+    done = restified("map", "model.ipynb", "sets.csv", "name=fixed", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ("name,x,since,half\nfixed,4,2026-02-03,2.0\nfixed,10,2026-02-04,5.0\n")
+    assert "2call" in done.stderr.replace(" ", "")
+
+
+def test_map_of_a_grid_as_json(restified, write):
+    """`--grid` calls all combinations, and `--json` writes a line for each."""
+    write(parameters("x = 1\ny: str = ''"), returns("f'{x}{y}'"))
+    done = restified("map", "model.ipynb", "--grid", "x=1,2", "--grid", "y=a,b", "--json", "-q")
+    assert done.stderr == ""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["value"] for line in lines] == ["1a", "1b", "2a", "2b"]
+    assert lines[3]["params"] == {"x": 2, "y": "b"}
+
+
+def test_map_ends_at_the_first_failure_or_keeps_going(restified, model, tmp_path):
+    """A failure is 1, with its call; with `--keep-going` the others are there, and it has a column."""
+    rows = "x\n4\n0\nmany\n8\n"
+    done = restified("map", "model.ipynb", "-", "-q", input=rows)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "In call 2 of the sweep" in done.stderr
+    done = restified("map", "model.ipynb", "-", "-q", "--keep-going", input=rows)
+    assert done.returncode == 1
+    assert "2 calls failed" in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "x,name,since,half,error"
+    assert lines[1] == "4,a,2026-01-31,2.0,"
+    assert "ZeroDivisionError" in lines[2]
+    assert "x must be a number, not 'many'" in lines[3]
+    assert len(lines) == 5
+
+
+def test_map_goes_on_from_a_store(restified, write, tmp_path):
+    """With `--store` a second run calls nothing again."""
+    write(parameters("x = 1"), "import uuid", returns("str(uuid.uuid4())"))
+    arguments = ("map", "model.ipynb", "--grid", "x=1,2,3", "--store", "done", "-q")
+    first = restified(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert restified(*arguments).stdout == first.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "which values"),
+        (["nothing.csv"], "nothing.csv: cannot be read"),
+        (["--grid", "x"], "write --grid NAME=A,B"),
+        (["--grid", "x=1", "--dask", "tcp://127.0.0.1:9"], "there is no scheduler"),
+    ],
+)
+def test_map_used_wrong(restified, model, arguments, told):
+    """Wrong use is 2, and says what to write."""
+    done = restified("map", "model.ipynb", *arguments)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert told in done.stderr
+
+
+# ----------------------------------------------------------------- completion
+
+
+@pytest.fixture
+def completed(write, tmp_path):
+    """What a shell offers for the last of these words."""
+    write(
+        parameters("width = 1  # Width [m]\nwise = True\nmode: Literal['a', 'b'] = 'a'\nheight = 2"),
+        returns("1"),
+    )
+
+    def complete(shell, *words):
+        environment = {
+            **os.environ,
+            "_RESTIFIED_COMPLETE": f"{shell}_complete",
+            "COMP_WORDS": (" " if shell == "fish" else "\n").join(words)
+            if shell != "bash"
+            else "\n".join(words),
+            "COMP_CWORD": words[-1] if shell == "fish" else str(len(words) - 1),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "restified_magics"],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.split()
+
+    return complete
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_models_parameters(completed, shell):
+    """Names that begin so and have no value yet, each with its `=`; in every shell."""
+    offered = completed(shell, "restified", "call", "model.ipynb", "height=3", "wi")
+    assert any("width=" in each for each in offered)
+    assert any("wise=" in each for each in offered)
+    assert not any("height=" in each for each in offered)
+
+
+def test_completion_knows_the_choices(completed):
+    """After `name=` the choices of the parameter, also where bash has cut the word at the sign."""
+    assert completed("bash", "restified", "call", "model.ipynb", "mode", "=", "") == ["plain,a", "plain,b"]
+    assert completed("bash", "restified", "call", "model.ipynb", "wise", "=", "f") == ["plain,false"]
+    assert "mode=b" in completed("zsh", "restified", "call", "model.ipynb", "mode=")
+
+
+def test_completion_in_a_real_bash(restified, model, tmp_path):
+    """The script that `restified completion bash` writes completes commands, options and parameters."""
+    program = tmp_path / "restified"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m restified_magics "$@"\n')
+    program.chmod(0o755)
+    script = (
+        'eval "$(restified completion bash)"\n'
+        'try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _restified_completion restified\n'
+        'echo "${COMPREPLY[*]}"; }\n'
+        "compopt() { :; }\n"
+        "try restified cal\ntry restified call model.ipynb --timeo\ntry restified call model.ipynb si\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["call", "--timeout", "since="], done.stderr
 
 
 def test_every_command_is_there_and_explained():
