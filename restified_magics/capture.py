@@ -294,8 +294,10 @@ def _install(shell: Any) -> None:
             if not isinstance(stream, _Stream) and stream is not None:
                 setattr(sys, name, _Stream(name, stream))
         if shell is not None and "publisher" not in _routes:
-            _routes["publisher"] = shell, shell.display_pub
+            formatter = shell.display_formatter
+            _routes["publisher"] = shell, shell.display_pub, formatter.active_types
             shell.display_pub = _publisher(shell.display_pub)
+            formatter.active_types = formatter.format_types  # a terminal shows text only
 
 
 def _uninstall() -> None:
@@ -309,8 +311,8 @@ def _uninstall() -> None:
             if isinstance(stream, _Stream):
                 setattr(sys, name, stream._inner)
         if "publisher" in _routes:
-            shell, publisher = _routes.pop("publisher")
-            shell.display_pub = publisher
+            shell, publisher, types = _routes.pop("publisher")
+            shell.display_pub, shell.display_formatter.active_types = publisher, types
 
 
 # --------------------------------------------------------- threads of a Model

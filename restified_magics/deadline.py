@@ -26,7 +26,7 @@ __all__ = [
 #: How long a thread may take to end once it was told to, in seconds.
 GRACE = 1.0
 
-_AGAIN = 0.05  # seconds: code that caught the exception and went on is told again
+_AGAIN = 0.05  # seconds between looks at whether it has ended
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.at = time.monotonic() + seconds
+        self._again = 0.0
         self._changed = threading.Event()
         self._expired = False
         self._over = False
@@ -64,6 +65,14 @@ class Deadline:
     def reached(self) -> bool:
         """The time is up."""
         return time.monotonic() >= self.at
+
+    def due(self) -> bool:
+        """Whether the code is to be told now: at the end, and again where it went on after a while."""
+        now = time.monotonic()
+        if not self.passed or now < self._again:
+            return False
+        self._again = now + GRACE  # the time that cleaning up may take
+        return True
 
     def expire(self) -> None:
         """End the code before its time, from any thread; code in the main thread notices between cells."""
@@ -161,7 +170,7 @@ def shielded() -> Iterator[None]:
 @contextlib.contextmanager
 def _alarm(guard: _Guard) -> Iterator[None]:
     def ring(_signum: int, _frame: object) -> None:
-        if guard.armed and any(deadline.passed for deadline in guard.deadlines):
+        if guard.armed and any(deadline.due() for deadline in guard.deadlines):
             raise Expired
 
     started = time.monotonic()
@@ -183,7 +192,7 @@ def _watcher(deadline: Deadline, guard: _Guard) -> Iterator[None]:
         deadline._changed.wait(deadline.remaining)
         while not deadline._over:
             with guard.lock:
-                if guard.armed and deadline.passed:
+                if guard.armed and deadline.due():
                     stop_thread(guard.thread, Expired)
             deadline._changed.wait(max(_AGAIN, deadline.remaining))
             if not deadline._over:
@@ -255,9 +264,9 @@ def within(deadline: Deadline, work: Callable[[], T], abandon: Callable[[], Call
                 ends = time.monotonic() + GRACE
             if ends is not None and time.monotonic() >= ends:
                 raise Blocked
-    except BaseException:
+    except BaseException as ending:
         deadline.expire()
-        if not done.wait(GRACE):
+        if not done.wait(0 if isinstance(ending, Blocked) else GRACE):
             with leaving:
                 if not done.is_set():
                     afterwards.append(abandon())

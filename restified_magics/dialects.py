@@ -16,11 +16,13 @@ import importlib.resources
 import json
 import math
 import pathlib
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from restified_magics.languages import LANGUAGES, Assigned, Language
+from restified_magics.literals import read_shell
 from restified_magics.statements import Statement
 
 __all__ = ["DIALECTS", "Dialect", "Unsayable"]
@@ -41,9 +43,10 @@ class Dialect:
         prepare: code that is run once in a kernel, or nothing.
         given: the expression for a value; ``{}`` stands for its payload.
         keep: what goes around the last statement of the `return` cell, so that its value is kept.
-        give: code that sends the value kept; ``{}`` stands for what it is known by.
+        give: code that sends the value kept; ``{}`` stands for what it is known by, and for a file for it.
         largest: the largest whole number.
         truth: how it writes false and true.
+        tick: microseconds of the finest moment that a date can hold.
     """
 
     language: Language
@@ -53,6 +56,7 @@ class Dialect:
     give: str = ""
     largest: int = _EXACT
     truth: tuple[str, str] = ("false", "true")
+    tick: int = 1
 
     def assignment(self, assigned: Assigned, value: Any) -> str:
         """The assignment of a parameter with a given value in place of its own, on as many lines."""
@@ -83,7 +87,7 @@ class Dialect:
             return f"{source[: last.end]}\n{before}{assigned.name}{after}"
         return f"{source[: last.start]}{before}{last.text}{after}{source[last.end :]}"
 
-    def plain(self, value: Any) -> Any:  # noqa: PLR0911 - as many kinds as there are
+    def plain(self, value: Any) -> Any:
         """The value as JSON has it, or tagged.
 
         Raises:
@@ -99,36 +103,51 @@ class Dialect:
             return float(value) if math.isfinite(value) else {"$": "float", "text": repr(float(value))}
         if isinstance(value, str):
             return self._text(value)
+        # one frame a level, and no comprehension: Python's stack limits how deep values may be nested
+        if isinstance(value, (list, tuple, set, frozenset, range)):
+            items = []
+            for item in value:
+                items.append(self.plain(item))  # noqa: PERF401
+            return items
+        if isinstance(value, Mapping):
+            fields = {}
+            for name, item in value.items():
+                if not isinstance(name, str):
+                    raise Unsayable(f"has keys that are no text, which {self.language.name} has no form for")
+                fields[self._text(name)] = self.plain(item)
+            return {"$": "dict", "fields": fields} if "$" in fields else fields
+        return self._of_a_class(value)
+
+    def _of_a_class(self, value: Any) -> Any:
         if isinstance(value, (pathlib.PurePath, uuid.UUID)):
             return self._text(str(value))
         if isinstance(value, (bytes, bytearray, memoryview)):
             return {"$": "bytes", "base64": base64.b64encode(value).decode("ascii")}
-        if isinstance(value, datetime.datetime):
-            return _moment(value)
         if isinstance(value, datetime.date):
-            return {"$": "date", "text": value.isoformat()}
-        return self._of_many(value)
-
-    def _of_many(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            if not all(isinstance(name, str) for name in value):
-                raise Unsayable(f"has keys that are no text, which {self.language.name} has no form for")
-            fields = {self._text(name): self.plain(item) for name, item in value.items()}
-            return {"$": "dict", "fields": fields} if "$" in fields else fields
-        if isinstance(value, (list, tuple, set, frozenset, range)):
-            return [self.plain(item) for item in value]
+            return self._moment(value)
         library = type(value).__module__.partition(".")[0]
         if library == "pandas" and hasattr(value, "columns"):
             columns = {self._text(str(name)): self.plain(value[name].tolist()) for name in value}
             return {"$": "table", "columns": columns, "length": len(value)}
         if library in ("numpy", "pandas") and hasattr(value, "tolist"):
             return self.plain(value.tolist())
-        if isinstance(value, decimal.Decimal):
-            raise Unsayable(f"is a Decimal, which {self.language.name} has no form for. Give a float or text")
         raise Unsayable(
             f"is a {type(value).__qualname__}, which {self.language.name} has no form for. "
             "Give numbers, text, lists, dicts or a DataFrame"
         )
+
+    def _moment(self, value: datetime.date) -> dict[str, str]:
+        if value.year < 1000:
+            raise Unsayable(
+                f"is before the year 1000, which {self.language.name} does not read. Give it as text"
+            )
+        if not isinstance(value, datetime.datetime):
+            return {"$": "date", "text": value.isoformat()}
+        if value.microsecond % self.tick:
+            raise Unsayable(f"has parts of a millisecond, which a date of {self.language.name} cannot hold")
+        if value.tzinfo is not None:
+            value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+        return {"$": "datetime", "text": value.isoformat(timespec="microseconds") + "Z", "zone": "UTC"}
 
     def _number(self, value: int) -> int:
         if abs(value) > self.largest:
@@ -149,16 +168,13 @@ class Dialect:
         return str(value)
 
 
-def _moment(value: datetime.datetime) -> dict[str, str]:
-    if value.tzinfo is not None:
-        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-    return {"$": "datetime", "text": value.isoformat(timespec="microseconds") + "Z", "zone": "UTC"}
-
-
 class _Shell(Dialect):
     """A shell has text, and lists of text; what is made of them is the script's own."""
 
     def assignment(self, assigned: Assigned, value: Any) -> str:
+        if _is_number(assigned) and not _looks_like_a_number(value):
+            # in arithmetic a shell runs what stands in brackets, and a number is used in arithmetic
+            raise Unsayable("must be a number, as its default is")
         code = f"{assigned.head}{assigned.name}={self._word_or_words(value)}"
         return code + "\n" * (assigned.statement.last_line - assigned.statement.line)
 
@@ -191,6 +207,18 @@ class _Shell(Dialect):
         )
 
 
+def _is_number(assigned: Assigned) -> bool:
+    try:
+        default = read_shell(assigned.value or "")
+    except ValueError:
+        default = None
+    return "-i" in assigned.head.split() or type(default) in (int, float)
+
+
+def _looks_like_a_number(value: Any) -> bool:
+    return not isinstance(value, str) or re.fullmatch(r"[+-]?\d+(\.\d+)?", value) is not None
+
+
 def _source(name: str) -> str:
     return (importlib.resources.files("restified_magics") / name).read_text(encoding="utf-8")
 
@@ -206,6 +234,7 @@ def _script(name: str) -> Dialect:
         given=_IN_SCRIPT + '.given("{}")',
         keep=(f"{_IN_SCRIPT}.keep(", ", {})"),
         give=f'await {_IN_SCRIPT}.give("{{}}")',
+        tick=1000,
     )
 
 
@@ -219,7 +248,7 @@ DIALECTS: Mapping[str, Dialect] = {
         given=_IN_R + '$given("{}")',
         # in brackets of its own, since `r = 1` would name an argument
         keep=(f"{_IN_R}$keep((", "), {})"),
-        give=f'{_IN_R}$give("{{}}")',
+        give=f"{_IN_R}$give('{{}}', '{{}}')",
         truth=("FALSE", "TRUE"),
     ),
     "bash": _BASH,

@@ -9,6 +9,7 @@ started in the usual way. Behind Jupyter's provisioner interface nobody sees the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -152,7 +153,8 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it still runs."""
         if not self.ended.is_set():
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has, and nobody has told yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,21 @@ class _Preparation:
             raise RuntimeError(f"the kernel {kernel.name!r} cannot be prepared for calls: {told}")
 
 
+def _status_of(written: str) -> dict[str, Any]:
+    """How a cell of a shell has ended. Where the shell has too, its kernel just starts another one."""
+    try:
+        with open(written + ".status", encoding="ascii") as file:
+            status = file.read()
+    except OSError:
+        return {"status": "error", "evalue": "the shell was ended by the cell"}
+    return {"status": "ok"} if status == "0" else {"status": "error", "evalue": status}
+
+
+def _read(path: str) -> Any:
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 class LanguageRequest:
     """One call as a kernel of another language gets it.
 
@@ -141,6 +157,10 @@ class LanguageRequest:
                 "execute_request", _code(source, silent=False), hear=self._hearer(outlet), deadline=deadline
             )
             content = reply["content"]
+            if written is not None:
+                content = _status_of(written)
+            elif any(asked.get("source") == "ask_exit" for asked in content.get("payload") or []):
+                content = {"status": "error", "ename": "quit", "evalue": "the cell ends the kernel"}
             if content["status"] != "ok":
                 failure = outlet.failed(self._raised(content, cell, written))
                 if failure is not None:
@@ -161,7 +181,7 @@ class LanguageRequest:
             event = content["data"].get(EVENT) if kind == "display_data" else None
             if event is not None:
                 if isinstance(event, dict) and event.get("nonce") == self._nonce:  # any other is an imitation
-                    self._event = json.loads(event["body"])
+                    self._event = json.loads(event["body"]) if "body" in event else _read(event["file"])
                 return
             if kind in ("execute_result", "display_data"):
                 self._last = content
@@ -176,7 +196,7 @@ class LanguageRequest:
     def _value(self, kernel: Kernel, cell: Cell, outlet: Outlet, deadline: Deadline | None) -> Steps[Any]:
         if self._dialect is None:
             return None if self._last is None else Rich.of(self._last["data"])
-        code = self._dialect.give.format(self._nonce)
+        code = self._dialect.give.format(self._nonce, kernel.file("value"))
         reply = yield from kernel.ask(
             "execute_request", _code(code, silent=False), hear=self._hearer(outlet), deadline=deadline
         )
@@ -190,13 +210,20 @@ class LanguageRequest:
             raise ReturnError(self._call.notebook.name, cell=cell.number, reason=str(failure))
         if event["kind"] == "display":
             return Rich.of(event["data"])
-        return unpack(json.dumps(event["value"]).encode())
+        try:
+            return unpack(json.dumps(event["value"]).encode())
+        except ValueError as error:
+            reason = f"Python has no form for it: {error}"
+            raise ReturnError(self._call.notebook.name, cell=cell.number, reason=reason) from None
 
     def _as_file(self, path: str, source: str, returns: bool) -> str:
         """The command that runs a cell of a shell as a file: whole, of any length, also where it is wrong."""
         with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             file.write(source if source.endswith("\n") else source + "\n")
-        return f". '{path}' > '{path}.value'" if returns else f". '{path}'"
+        run = f". {shlex.quote(path)} < /dev/null"
+        if returns:
+            run += f" > {shlex.quote(path + '.value')}"
+        return f"{run}; printf %s $? > {shlex.quote(path + '.status')}"
 
     def _printed(self, path: str, outlet: Outlet) -> Any:
         """What the `return` cell of a shell has printed: JSON where it is that, else its lines."""
@@ -206,7 +233,7 @@ class LanguageRequest:
             outlet.put("stream", {"name": "stdout", "text": text})
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text.splitlines()
 
     # -------------------------------------------------------------- failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import logging
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +27,7 @@ from restified_magics.errors import KernelDied
 from restified_magics.fork_server import ForkProvisioner, can_fork
 from restified_magics.keeper import keeper
 from restified_magics.kernel_connection import Connection, ForMessages, Message, context
+from restified_magics.process_tree import end_tree
 from restified_magics.steps import Steps, drive_async
 from restified_magics.warden import warden
 
@@ -54,6 +57,24 @@ def installed_kernels() -> list[str]:
     return sorted(KernelSpecManager(log=_quiet).find_kernel_specs())
 
 
+_homes: dict[int, str] = {}
+_making = threading.Lock()
+
+
+def _home() -> str:
+    """The folder of this process for those of its kernels, which goes away with it, however it ends."""
+    with _making:
+        home = _homes.get(os.getpid())
+        if home is None or not os.path.isdir(home):
+            home = _homes[os.getpid()] = tempfile.mkdtemp(prefix="restified-")
+            watching = warden()
+            if watching is not None:
+                watching.watch(0, home)
+            else:
+                atexit.register(shutil.rmtree, home, ignore_errors=True)
+        return home
+
+
 class TimeIsUp(Exception):  # noqa: N818 - who asked makes an error of it
     """The deadline of a request has passed."""
 
@@ -72,7 +93,7 @@ class Kernel:
         self.info: dict[str, Any] = {}
         self.usable = True
         self.closing = False
-        self._folder = tempfile.mkdtemp(prefix="restified-")
+        self._folder = tempfile.mkdtemp(prefix="k", dir=_home())
         self._manager = AsyncKernelManager(
             kernel_name=name,
             connection_file=os.path.join(self._folder, "kernel.json"),
@@ -135,6 +156,8 @@ class Kernel:
             if zmq.has("ipc") and len(prefix) < _LONGEST:
                 manager.transport, manager.ip = "ipc", prefix
         log_file = os.path.join(self._folder, "log")
+        if spec.language == "R":
+            env = {**env, "TMPDIR": self._folder}  # a killed R leaves the folder of its session
         if can_fork(spec.argv) and "kernel_provisioner" not in spec.metadata:
             provisioner = ForkProvisioner(kernel_id=manager.kernel_id, kernel_spec=spec, parent=manager)
             manager.provisioner, provisioner.log_file = provisioner, log_file
@@ -237,6 +260,8 @@ class Kernel:
         return answers.reply
 
     def _interrupted(self, connection: Connection) -> float:
+        with contextlib.suppress(OSError), open(self.file("stop"), "w"):
+            pass  # seen by a call between its cells, one of which may have caught the interrupt
         if self._manager.kernel_spec.interrupt_mode == "message":
             connection.send("interrupt_request", {}, channel="control")
         else:
@@ -351,8 +376,7 @@ class Kernel:
 
     def _kill_group(self) -> None:
         if self._group and hasattr(os, "killpg"):
-            with contextlib.suppress(OSError):
-                os.killpg(self._group, signal.SIGKILL)
+            end_tree(self._group)
 
 
 class _Answers:

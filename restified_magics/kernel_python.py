@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib.resources
 import json
+import os
 import secrets
 from typing import Any
 
@@ -97,6 +98,7 @@ class PythonRequest:
             "file": None if call.notebook.path is None else str(call.notebook.path),
             "params": self._params(call),
             "record": record,
+            "chain": json.dumps([each.notebook.name for each in call.chain()]),
         }
 
     def _params(self, call: Call) -> dict[str, Any]:
@@ -116,8 +118,10 @@ class PythonRequest:
 
     def talk(self, kernel: Kernel, outlet: Outlet, deadline: Deadline | None) -> Steps[Any]:
         """Run the cells in the kernel; return the value of the `return` cell."""
-        mark = kernel.file("cell")
-        payload = json.dumps({**self._request, "mark": mark}).encode("ascii")
+        mark, stop = kernel.file("cell"), kernel.file("stop")
+        with contextlib.suppress(OSError):
+            os.unlink(stop)  # of the call before, in a kernel that is kept
+        payload = json.dumps({**self._request, "mark": mark, "stop": stop}).encode("ascii")
         buffers: list[Any] = []
         if str(kernel.info.get("implementation")) == "ipython":
             code, buffers = "None", [payload, *self._buffers]
@@ -133,7 +137,7 @@ class PythonRequest:
             event = content["data"].get(EVENT) if kind == "display_data" else None
             if event is None:
                 outlet.put(kind, content)
-            elif event["nonce"] == self._nonce:  # any other is an imitation
+            elif isinstance(event, dict) and event.get("nonce") == self._nonce:  # any other is an imitation
                 self._hear(json.loads(event["body"]), message["buffers"], outlet)
 
         try:

@@ -42,9 +42,18 @@ local({
 
   # ------------------------------------------------------------- values returned
 
-  text <- function(x) as.character(jsonlite::toJSON(enc2utf8(as.character(x)), auto_unbox = FALSE))
+  # texts as JSON has them, all at once: one call for each would take minutes for a table
+  quoted <- function(x, where = "") {
+    x <- enc2utf8(as.character(x))
+    if (!all(validUTF8(x))) refused("text that is no UTF-8", where, "Convert it with iconv")
+    x <- gsub("\\", "\\\\", x, fixed = TRUE)
+    x <- gsub("\"", "\\\"", x, fixed = TRUE)
+    for (code in if (any(grepl("[[:cntrl:]]", x))) c(1:31, 127)) {
+      x <- gsub(intToUtf8(code), sprintf("\\u%04x", code), x, fixed = TRUE)
+    }
+    paste0("\"", x, "\"")
+  }
   tagged <- function(tag, values) paste0('{"$":"', tag, '","text":', values, "}")
-  quoted <- function(x) substr(text(x), 2, nchar(text(x)) - 1)
   refused <- function(kind, where, hint) {
     problem <- list(where = where, kind = kind, hint = hint)
     stop(structure(class = c("restified_refused", "error", "condition"), list(message = kind, problem = problem, call = NULL)))
@@ -53,11 +62,12 @@ local({
   # each item as JSON: a vector of texts
   items <- function(x, where) {
     if (inherits(x, "Date")) {
-      made <- vapply(format(x, "%Y-%m-%d"), quoted, "", USE.NAMES = FALSE)
+      made <- quoted(format(x, "%Y-%m-%d"))
       return(ifelse(is.na(x), "null", tagged("date", made)))
     }
     if (inherits(x, "POSIXt")) {
-      made <- vapply(format(as.POSIXct(x), "%Y-%m-%dT%H:%M:%OS6", tz = "UTC"), quoted, "", USE.NAMES = FALSE)
+      # half a microsecond more, since format cuts
+      made <- quoted(format(as.POSIXct(x) + 5e-7, "%Y-%m-%dT%H:%M:%OS6", tz = "UTC"))
       return(ifelse(is.na(x), "null", paste0('{"$":"datetime","text":', made, ',"zone":{"$":"timezone","seconds":0,"name":"UTC"},"fold":0}')))
     }
     if (is.factor(x)) x <- as.character(x)
@@ -66,6 +76,7 @@ local({
     if (is.integer(x)) return(ifelse(is.na(x), "null", as.character(x)))
     if (is.double(x)) {
       made <- sprintf("%.17g", x)
+      made[is.finite(x) & x == 0 & 1 / x < 0] <- tagged("float", '"-0.0"')
       odd <- !is.finite(x)
       if (any(odd)) {
         made[odd] <- ifelse(is.nan(x[odd]), tagged("float", '"nan"'),
@@ -73,19 +84,20 @@ local({
       }
       return(made)
     }
-    if (is.character(x)) return(ifelse(is.na(x), "null", vapply(x, quoted, "", USE.NAMES = FALSE)))
+    if (is.character(x)) return(ifelse(is.na(x), "null", quoted(x, where)))
     if (is.complex(x)) return(paste0('{"$":"complex","real":"', sprintf("%.17g", Re(x)), '","imag":"', sprintf("%.17g", Im(x)), '"}'))
     refused(class(x)[1], where, "Return plain data instead, for instance a list or a data.frame")
   }
 
   joined <- function(parts) paste0("[", paste(parts, collapse = ","), "]")
   object <- function(names, parts) {
-    keys <- vapply(names, quoted, "", USE.NAMES = FALSE)
+    keys <- quoted(names)
     paste0("{", paste(paste0(keys, ":", parts), collapse = ","), "}")
   }
-  fields <- function(names, parts) {
-    if ("$" %in% names || anyDuplicated(names)) {
-      pairs <- as.vector(rbind(vapply(names, quoted, "", USE.NAMES = FALSE), parts))
+  fields <- function(names, parts, where) {
+    if (anyDuplicated(names)) refused("list with a name that occurs twice", where, "Give each its own name")
+    if ("$" %in% names) {
+      pairs <- as.vector(rbind(quoted(names), parts))
       return(paste0('{"$":"dict","pairs":', joined(pairs), "}"))
     }
     object(names, parts)
@@ -121,13 +133,14 @@ local({
     if (is.data.frame(x)) return(table(as.data.frame(x), where))
     if (is.raw(x)) return(paste0('{"$":"bytes","base64":"', base64(x), '"}'))
     if (inherits(x, "POSIXlt")) x <- as.POSIXct(x)
+    if (length(dim(x)) > 2) refused(paste("array of", length(dim(x)), "dimensions"), where, "Return a list of matrices")
     if (is.atomic(x) && length(dim(x)) == 2) {
       rows <- vapply(seq_len(nrow(x)), function(row) joined(items(x[row, ], where)), "")
       return(joined(rows))
     }
     if (is.atomic(x)) {
       parts <- items(x, where)
-      if (!is.null(names(x))) return(fields(names(x), parts))
+      if (!is.null(names(x))) return(fields(names(x), parts, where))
       return(if (length(parts) == 1) parts else joined(parts))
     }
     if (is.list(x) && !is.object(x) || is.list(x) && inherits(x, "AsIs")) {
@@ -136,7 +149,7 @@ local({
         here <- if (is.null(known)) paste0(where, "[[", at, "]]") else paste0(where, "$", known[at])
         encoded(x[[at]], here)
       }, "")
-      return(if (is.null(known)) joined(parts) else if (length(x) == 0) "{}" else fields(known, parts))
+      return(if (is.null(known)) joined(parts) else if (length(x) == 0) "{}" else fields(known, parts, where))
     }
     hint <- if (is.function(x)) "Return what it gives, not the thing itself" else
       "Return plain data instead, for instance a list or a data.frame"
@@ -151,16 +164,17 @@ local({
       state$value <- made$value
       if (shown && made$visible) made$value else invisible(made$value)
     },
-    # sends it
-    give = function(nonce) {
+    # sends it, by a file, since it may be large
+    give = function(nonce, path) {
       body <- tryCatch(
         paste0('{"kind":"value","value":', encoded(state$value), "}"),
         restified_refused = function(error) {
           problem <- error$problem
-          object(c("kind", "where", "type", "hint"), vapply(c("unencodable", problem$where, problem$kind, problem$hint), quoted, ""))
+          object(c("kind", "where", "type", "hint"), quoted(c("unencodable", problem$where, problem$kind, problem$hint)))
         }
       )
-      event <- list(nonce = jsonlite::unbox(nonce), body = jsonlite::unbox(body))
+      writeLines(body, path, useBytes = TRUE)
+      event <- list(nonce = jsonlite::unbox(nonce), file = jsonlite::unbox(path))
       IRdisplay::publish_mimebundle(list("application/vnd.restified-magics.event+json" = event))
       invisible()
     }

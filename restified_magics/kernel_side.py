@@ -89,6 +89,8 @@ class _Call:
         self.buffers = buffers
         self.files = {}
         self.mark = _opened(request["mark"])
+        self.stop = request["stop"]
+        os.environ["RESTIFIED_MAGICS_CHAIN"] = request["chain"]
         self.cell = None
         self.todo = None
         self.shown: Any = None
@@ -100,6 +102,8 @@ class _Call:
 
     async def run(self):
         for cell in self.cells:
+            if os.path.exists(self.stop):
+                return
             self.cell = cell
             if self.mark is not None:  # where a kernel that crashes was, since its last messages are lost
                 os.pwrite(self.mark, b"%8d" % cell["number"], 0)

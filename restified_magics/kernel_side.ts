@@ -59,7 +59,11 @@
     if (typeof value === "boolean" || typeof value === "string") return value;
     if (typeof value === "number") {
       if (Number.isNaN(value)) return { $: "float", text: "nan" };
-      return Number.isFinite(value) ? value : { $: "float", text: value > 0 ? "inf" : "-inf" };
+      if (!Number.isFinite(value)) return { $: "float", text: value > 0 ? "inf" : "-inf" };
+      if (Object.is(value, -0)) return { $: "float", text: "-0.0" };
+      // beyond this, what it looks like is not what it is
+      const exact = !Number.isInteger(value) || Number.isSafeInteger(value);
+      return exact ? value : { $: "float", text: String(value) };
     }
     if (typeof value === "bigint") {
       return { $: "int", hex: (value < 0n ? "-0x" : "0x") + (value < 0n ? -value : value).toString(16) };

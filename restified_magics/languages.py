@@ -76,6 +76,8 @@ class Language:
         found = self.assignment.match(statement.text)
         if found is None or (self.function and self.function.match(found["value"] or "")):
             return None
+        if len(split(found["value"] or "", self.signs, ",")[0]) > 1:
+            return None  # `let a = 1, b = 2`: one of them cannot be given alone
         parts: dict[str, Any] = {"head": "", "annotation": "", "value": None} | found.groupdict()
         return Assigned(
             name=parts["name"],

@@ -7,10 +7,10 @@ import atexit
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from restified_magics.deadline import GRACE, interruptible, stop_thread
+from restified_magics.deadline import GRACE, guard, interruptible, stop_thread
 
 __all__ = ["CallLoop"]
 
@@ -49,7 +49,7 @@ class CallLoop:
             kept: _Kept | None = _here.__dict__.pop("kept", None)
             self._loop = kept.take() if kept is not None else asyncio.new_event_loop()
         try:
-            with interruptible():
+            with interruptible(), _beating(self._loop):
                 return self._loop.run_until_complete(coroutine)
         except KeyboardInterrupt:
             self._spoiled = True  # it may have been interrupted in the middle of its own work
@@ -68,6 +68,24 @@ class CallLoop:
         if self._thread is not None:
             thread, self._thread = self._thread, None
             thread.clear()
+
+
+@contextlib.contextmanager
+def _beating(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let a loop that waits look up now and then, where a deadline can only stop it by an exception."""
+    if guard() is None or threading.current_thread() is threading.main_thread():
+        yield
+        return
+    beats: list[asyncio.TimerHandle] = []
+
+    def beat() -> None:
+        beats[:] = [loop.call_later(_WAIT, beat)]
+
+    beat()
+    try:
+        yield
+    finally:
+        beats[0].cancel()
 
 
 class _Kept:

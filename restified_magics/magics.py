@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import keyword
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -259,7 +260,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
         name, options = arguments.target, arguments.options
         if not name:
             raise UsageError("which name should the Model have? Write it first, as in %%restify area")
-        if not name.isidentifier():
+        if not name.isidentifier() or keyword.iskeyword(name):
             raise UsageError(
                 f"{name!r} cannot be the name of a Model. Write a Python name, as in %%restify area"
             )

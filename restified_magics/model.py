@@ -6,6 +6,7 @@ import abc
 import contextlib
 import contextvars
 import inspect
+import json
 import os
 import pathlib
 import threading
@@ -49,6 +50,7 @@ class Call:
         hold: what it needs of the process.
         figures: pyplot's open figures of this call, once it has some.
         last: the value of the last expression, ``_`` in the cells.
+        outer: the names of the calls around it in other processes, the outermost first.
         ended: threads and tasks that outlive it belong to its parent.
     """
 
@@ -61,6 +63,7 @@ class Call:
         "last",
         "namespace",
         "notebook",
+        "outer",
         "params",
         "parent",
         "result",
@@ -71,7 +74,8 @@ class Call:
         self.notebook = notebook
         self.params = params
         self.parent = parent
-        self.depth: int = parent.depth + 1 if parent else 1
+        self.outer: list[str] = parent.outer if parent else _outer_chain()
+        self.depth: int = parent.depth + 1 if parent else len(self.outer) + 1
         self.sink: Any = None
         self.namespace: dict[str, Any] = {}
         self.cell: Any = None
@@ -81,7 +85,7 @@ class Call:
         self.figures: Any = None
         self.result = Result(params=params, _source=notebook)
         if self.depth > MAX_DEPTH:
-            raise ModelRecursionError([call.notebook.name for call in self.chain()])
+            raise ModelRecursionError([*self.outer, *(call.notebook.name for call in self.chain())])
 
     def chain(self) -> list[Call]:
         """The calls from the outermost to this one."""
@@ -91,6 +95,12 @@ class Call:
             found.append(call)
             call = call.parent
         return found[::-1]
+
+
+def _outer_chain() -> list[str]:
+    """The calls whose kernel this process is."""
+    told = os.environ.get("RESTIFIED_MAGICS_CHAIN")
+    return [str(name) for name in json.loads(told)] if told else []
 
 
 _current: contextvars.ContextVar[Call | None] = contextvars.ContextVar("restified_magics_call", default=None)
@@ -567,5 +577,8 @@ def _seconds(timeout: float | None) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout must be a number of seconds or None, not {shorten(timeout)}")
     if not 0 < timeout < threading.TIMEOUT_MAX:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        most = (
+            "" if timeout != timeout or timeout <= 0 else ", and less than 292 years; None is without limit"
+        )
+        raise ValueError(f"timeout must be more than 0 seconds{most}, not {timeout!r}")
     return timeout

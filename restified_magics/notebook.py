@@ -24,6 +24,9 @@ __all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook", "write_note
 
 Role = Literal["text", "code", "parameters", "return", "skip"]
 
+#: The languages of well-known kernelspecs, for notebooks that name no language.
+_LANGUAGES = {"ir": "r", "bash": "bash", "deno": "typescript"}
+
 #: The tags that mean something, and what people write instead of them.
 TAGS = ("parameters", "skip", "return", "raises-exception", "injected-parameters")
 
@@ -79,7 +82,7 @@ class Notebook:
             described = metadata.get(key)
             if isinstance(described, dict) and isinstance(described.get(field), str):
                 return str(described[field]).lower()
-        return None
+        return _LANGUAGES.get(self.kernel_name or "")
 
     @property
     def kernel_name(self) -> str | None:
@@ -132,8 +135,19 @@ class Notebook:
                     found.append(
                         f"cell {cell.number}: the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
                     )
+        found += [
+            f"cell {cell.number}: has the tags `parameters` and `return`, and is only the `return` cell. "
+            "Make two cells of it"
+            for cell in self.with_role("return")
+            if "parameters" in cell.tags
+        ]
         ends = self.with_role("return")
         if ends and not ends[0].raises:
+            found += [
+                f"cell {cell.number}: its parameters have no effect, since cell {ends[0].number} returns before it"
+                for cell in self.with_role("parameters")
+                if cell.number > ends[0].number
+            ]
             found += [
                 f"cell {cell.number}: is never reached, since cell {ends[0].number} returns before it"
                 for cell in ends[1:]
@@ -148,7 +162,7 @@ class Notebook:
         if not ends:
             found.append("no cell has the tag `return`, so a call returns None")
         elif not ends[0].raises:
-            after = [cell for cell in self.with_role("code", "parameters") if cell.number > ends[0].number]
+            after = [cell for cell in self.with_role("code") if cell.number > ends[0].number]
             found += [f"cell {cell.number}: comes after the `return` cell and is never run" for cell in after]
         return found + [str(problem) for problem in self.fields.problems]
 

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import keyword
 import linecache
+import pathlib
 import re
 import threading
 import types
@@ -28,8 +29,9 @@ _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect is slow to import
 #: typing look classes up there. It costs that such calls wait for each other.
 _NEEDS_MAIN = re.compile(
     r"\bclass\b|get_ipython|__main__|pickle|multiprocess|concurrent|joblib|n_jobs|namedtuple|TypedDict|NewType"
-    r"|dataclass|Enum\(|get_type_hints|dask|dill|shelve|\bray\b|pydantic|sys\.modules"
+    r"|doctest|dataclass|Enum\(|get_type_hints|dask|dill|shelve|\bray\b|pydantic|sys\.modules"
 )
+_IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
 _NEEDS_SHELL = re.compile(r"get_ipython|IPython")
 _USES_LOOP = re.compile(
     r"create_task|ensure_future|event_loop|running_loop|TaskGroup|Future\(|call_soon|call_later"
@@ -158,9 +160,19 @@ def _compile(notebook: Notebook) -> Program:
             (_only_code(step), any(mark in step.cell.source for mark in ("(", "import", "@", "%", "!")), step)
             for step in steps
         ),
-        needs_main=shell or _NEEDS_MAIN.search(joined) is not None,
+        needs_main=shell
+        or _NEEDS_MAIN.search(joined) is not None
+        or _imports_beside(joined, notebook.folder),
         needs_shell=shell,
         uses_last="_" in bound,
+    )
+
+
+def _imports_beside(source: str, folder: pathlib.Path | None) -> bool:
+    """Whether modules beside the notebook are imported: nobody knows what they do with its functions."""
+    return folder is not None and any(
+        (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+        for name in set(_IMPORTED.findall(source))
     )
 
 

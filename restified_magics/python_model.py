@@ -228,7 +228,8 @@ class _Running:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         call, result = self._call, self._call.result
         result.duration = time.perf_counter() - self._started
-        if (sys.stdout, sys.stderr) != self._streams:
+        # a call that was left to itself must not change what its caller has meanwhile
+        if call.sink is not DROP and (sys.stdout, sys.stderr) != self._streams:
             sys.stdout, sys.stderr = self._streams
         call.ended = call.sink is not DROP
         reset_current_call(self._token)
@@ -261,6 +262,7 @@ def _give_namespace(call: Call, program: Program, scope: Scope | None) -> types.
             view = running.user_ns
         else:
             raise RuntimeError(f"scope={scope!r} needs a running IPython, whose names the cells would use")
+    call.last = view.get("_")
     if scope == "share":
         call.namespace = view
         return None
@@ -276,6 +278,9 @@ def _give_namespace(call: Call, program: Program, scope: Scope | None) -> types.
     names["__builtins__"] = builtins
     if call.notebook.path is not None:
         names["__file__"] = str(call.notebook.path)
+    if program.needs_shell:  # magics keep in them what they have seen, and the View's are its own
+        names.update(_ih=[""], _oh={}, _dh=[str(call.notebook.folder or os.getcwd())])
+        names.update(In=names["_ih"], Out=names["_oh"])
     return main
 
 

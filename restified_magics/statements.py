@@ -64,8 +64,8 @@ class Remark:
     alone: bool
 
 
-def split(source: str, signs: Signs) -> tuple[list[Statement], list[Remark]]:
-    """Tell the statements and comments of a cell apart.
+def split(source: str, signs: Signs, ends: str = ";") -> tuple[list[Statement], list[Remark]]:
+    """Tell the statements and comments of a cell apart, or what else stands between certain signs.
 
     Example:
         >>> signs = Signs(comment="#", quotes="\\"'")
@@ -73,12 +73,13 @@ def split(source: str, signs: Signs) -> tuple[list[Statement], list[Remark]]:
         >>> [statement.text for statement in statements], remarks[0].text
         (['n <- 15', "f(n, '#;')"], ' Terms')
     """
-    reader = _Reader(source, signs)
+    reader = _Reader(source, signs, ends)
     return list(reader.statements()), reader.remarks
 
 
 class _Reader:
-    def __init__(self, source: str, signs: Signs) -> None:
+    def __init__(self, source: str, signs: Signs, ends: str) -> None:
+        self._ends = ends
         self._source = source
         self._signs = signs
         self.remarks: list[Remark] = []
@@ -97,7 +98,7 @@ class _Reader:
                 at = len(source) if close < 0 else close + len(signs.blocks[1])
                 continue
             if depth <= 0 and (
-                sign == ";" or (sign == "\n" and start >= 0 and not self._goes_on(start, end, at))
+                sign in self._ends or (sign == "\n" and start >= 0 and not self._goes_on(start, end, at))
             ):
                 if start >= 0:
                     yield self._statement(start, end)

@@ -8,15 +8,18 @@ sees the pipe end, kills the groups that it was told of, and removes their folde
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import subprocess
 import sys
 import threading
 
+from restified_magics import process_tree
+
 __all__ = ["Warden", "warden"]
 
 _PROGRAM = """
-import os, select, shutil, signal, sys
+import select, shutil, sys
 
 parent, groups, rest = os.getppid(), {}, b""
 while os.getppid() == parent:
@@ -32,11 +35,10 @@ while os.getppid() == parent:
             groups[int(group)] = folder
         else:
             groups.pop(int(group), None)
-for group, folder in groups.items():
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except OSError:
-        pass
+for group in groups:
+    if group:
+        end_tree(group)
+for folder in groups.values():
     shutil.rmtree(folder, ignore_errors=True)
 """
 
@@ -47,7 +49,7 @@ class Warden:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
-            [sys.executable, "-I", "-S", "-c", _PROGRAM],
+            [sys.executable, "-I", "-S", "-c", inspect.getsource(process_tree) + _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -55,7 +57,12 @@ class Warden:
         )
 
     def watch(self, group: int, folder: str) -> None:
-        """Kill this process group and remove this folder when this process is gone."""
+        """Kill this process group, with what it started, and remove this folder when this process is gone.
+
+        Args:
+            group: the group; 0 for a folder alone, of which there is one.
+            folder: the folder.
+        """
         self._tell(f"{group} {folder}\n")
 
     def forget(self, group: int) -> None:

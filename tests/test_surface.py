@@ -80,6 +80,7 @@ STOREYS = {
         "steps",
         "keeper",
         "warden",
+        "process_tree",
         "kernel_connection",
         "kernel_process",
         "kernel_pool",
