@@ -59,6 +59,7 @@ STOREYS = {
         "media",
         "plain_json",
         "filling",
+        "spelling",
         "executed",
     ],
     "models": [
