@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "map": ("Call a notebook for each row of a table.", "restified_magics.map_command:command"),
     "run": ("Execute a notebook, and write the executed copy.", "restified_magics.run_command:command"),
     "dashboard": ("Open a notebook as a dashboard.", "restified_magics.dashboard_command:command"),
+    "view": ("Write a notebook that shows a Model as a form.", "restified_magics.scaffold:command"),
     "completion": (
         "Complete commands and parameters in your shell.",
         "restified_magics.shell_completion:command",

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from restified_magics.engines import open_model
 from restified_magics.errors import RestifiedError
 from restified_magics.model import Model
 from restified_magics.notebook import write_notebook
@@ -40,7 +41,9 @@ def view_notebook(model: Model, path: str) -> dict[str, Any]:
     kind = type(model).__name__
     quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
     cells = [
-        _cell("title", "markdown", f"# {model.notebook.title}\n\nA form for `{path}`. The Model has the logic."),
+        _cell(
+            "title", "markdown", f"# {model.notebook.title}\n\nA form for `{path}`. The Model has the logic."
+        ),
         _cell(
             "form",
             "code",
@@ -48,9 +51,12 @@ def view_notebook(model: Model, path: str) -> dict[str, Any]:
         ),
         _cell("about-result", "markdown", "What becomes of a result: this is called after each run."),
         _cell("result", "code", "@form.on_result\ndef show(value):\n    print(value)"),
-        _cell("about-call", "markdown", "The same Model, called as a function:"),
-        _cell("call", "code", f"model({_arguments(model)})"),
     ]
+    if not any(parameter.required for parameter in model.parameters.values()):
+        cells += [
+            _cell("about-call", "markdown", "The same Model, called as a function:"),
+            _cell("call", "code", f"model({_argument(model)})"),
+        ]
     return {
         "cells": cells,
         "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
@@ -64,14 +70,10 @@ def _cell(name: str, kind: str, source: str) -> dict[str, Any]:
     return cell if kind == "markdown" else {**cell, "execution_count": None, "outputs": []}
 
 
-def _arguments(model: Model) -> str:
-    """A value for each required parameter, else the first parameter with its default; as Python literals."""
-    parameters = list(model.parameters.values())
-    required = [parameter for parameter in parameters if parameter.required]
-    if required:
-        return ", ".join(f"{parameter.name}=..." for parameter in required)
-    shown = [f"{parameter.name}={value}" for parameter in parameters[:1] if (value := _literal(parameter))]
-    return ", ".join(shown)
+def _argument(model: Model) -> str:
+    """The first parameter with its default, where that has a literal."""
+    shown = [f"{parameter.name}={_literal(parameter)}" for parameter in model.parameters.values()]
+    return shown[0] if shown and not shown[0].endswith("=") else ""
 
 
 def _literal(parameter: Parameter) -> str:
@@ -102,15 +104,15 @@ def command(*, model: pathlib.Path, output: pathlib.Path | None, force: bool) ->
     """
     target = output or model.with_name(f"{model.stem}_view.ipynb")
     if target.exists() and not force:
-        raise click.ClickException(f"{target} is there already. Give another --output, or --force to replace it")
+        raise click.ClickException(
+            f"{target} is there already. Give another --output, or --force to replace it"
+        )
     if target.exists() and target.samefile(model):
         raise click.ClickException(f"{target} is the Model itself. Give another --output")
     if not target.absolute().parent.is_dir():
         raise click.ClickException(f"there is no folder {target.parent}. Make it first")
-    from restified_magics.engines import model_for  # starts to look for kernels, which only this needs
-
     try:
-        made = model_for(model)
+        made = open_model(model)
     except RestifiedError as error:
         raise click.ClickException(str(error)) from None
     seen = pathlib.PurePath(os.path.relpath(model.absolute(), target.absolute().parent)).as_posix()

@@ -111,6 +111,7 @@ STOREYS = {
         "forms",
         "dashboard",
         "dashboard_command",
+        "scaffold",
         "__main__",
         "cli",
         "terminal",
