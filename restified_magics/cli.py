@@ -76,7 +76,9 @@ def _told(ctx: click.Context) -> Iterator[None]:
     """Tell what went wrong on stderr, in the words for people, and end with its exit code."""
     try:
         yield
-    except (RestifiedError, KeyboardInterrupt) as error:
+    except (RestifiedError, KeyboardInterrupt, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # who read it has enough: click ends without a word
+            raise
         if isinstance(error, CellError):
             for line in error.traceback[1:]:  # after the rule, which a notebook needs
                 click.echo(line, err=True)

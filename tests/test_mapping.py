@@ -399,6 +399,12 @@ def test_interrupt_ends_everything_at_once(write, tmp_path):
             os.kill(pid, 0)
 
 
+def test_new_processes_where_there_is_no_fork(double):
+    """With the start method of Windows and macOS a sweep is the same."""
+    with IsolatedExecutor(1, start_method="spawn") as executor:
+        assert double.map([{"x": n} for n in range(3)], executor=executor) == [0, 2, 4]
+
+
 def test_what_is_asked_wrong(double):
     """Wrong use is told before anything runs."""
     with pytest.raises(TypeError, match="write grid="):
