@@ -67,6 +67,7 @@ STOREYS = {
         "python_model",
         "engines",
         "mapping",
+        "crews",
         "parcels",
         "store",
         "execution",
