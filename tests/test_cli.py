@@ -117,18 +117,18 @@ def test_a_reader_that_has_enough(write, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_interrupt_is_130(write, tmp_path):
     """Ctrl-C ends the call with 130, and what there is of it is saved."""
-    write("print('begun', flush=True)", "import time\ntime.sleep(100)")
+    write("print('first')", "import time\nprint('begun')\ntime.sleep(100)")
     program = [sys.executable, "-m", "restified_magics", "call", "model.ipynb", "--save", "stopped.ipynb"]
     process = subprocess.Popen(
         program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stderr.readline() == "begun\n"
+    assert [process.stderr.readline() for _ in range(2)] == ["first\n", "begun\n"]
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.startswith("Interrupted\n")
     cells = json.loads((tmp_path / "stopped.ipynb").read_text())["cells"]
-    assert cells[0]["outputs"][0]["text"] == "begun\n"
+    assert cells[0]["outputs"][0]["text"] == "first\n"
     assert cells[1]["outputs"][-1]["ename"] == "KeyboardInterrupt"
 
 
