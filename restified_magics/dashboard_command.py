@@ -13,7 +13,7 @@ __all__ = ["command"]
 _JUPYTER = pathlib.Path(__file__).parent / "jupyter"
 
 #: Seconds after which a kernel is ended whose page was left without saying so.
-IDLE = 60
+IDLE = 120
 
 
 @click.command(
