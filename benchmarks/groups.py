@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from benchmarks import forms as form_systems
 from benchmarks import kernels, readers, servers, sweeps, systems
 from benchmarks.harness import Lab
 from benchmarks.report import Row, Target
@@ -111,6 +112,19 @@ def sweeping(lab: Lab) -> Iterator[Row]:
     yield Row(what, Target("ratio", 1.5), "serial", OURS, samples, ("pool", "Dask"))
 
 
+def forms(lab: Lab) -> Iterator[Row]:
+    """Building a form, a click, and a visit of a page."""
+    module = form_systems.__name__
+    for what, target, floor, ours in (
+        ("a form of 10 parameters", Target("ratio", 2.0), "interactive", "form"),
+        ("a form of 100 parameters", None, "interactive, 100", "form, 100"),
+        ("from click to result", None, "run", "click"),
+        ("Voila: first field visible", Target("ratio", 1.1), "widgets", "dashboard"),
+    ):
+        samples = lab.blocks(module, (floor, ours), "trivial")
+        yield Row(what, target, floor, ours, samples, ())
+
+
 #: What ``python -m benchmarks [GROUP ...]`` knows.
 GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "call": calls,
@@ -121,4 +135,5 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "kernel": kernel_calls,
     "rest": rest,
     "map": sweeping,
+    "forms": forms,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Mapping
@@ -69,9 +70,13 @@ def _error(controller: Controller, *, tracebacks: bool, unfolded: bool) -> dict[
     error = controller.failure
     if error is None or controller.state != "failed":
         return None
+    name = controller.model.name
+    # a visitor learns the file's name, and not in which folder of the server it is
+    shown_name = name if tracebacks else os.path.basename(name)
     if not isinstance(error, CellError):
-        return {"title": str(error), "where": type(error).__name__}
-    where = f"{error.notebook}, cell {error.cell}" + (f", line {error.line}" if error.line else "")
+        return {"title": str(error).replace(name, shown_name), "where": type(error).__name__}
+    line = f", line {error.line}" if error.line else ""
+    where = f"{error.notebook.replace(name, shown_name)}, cell {error.cell}{line}"
     told = {"title": f"{error.ename}: {error.evalue}" if error.evalue else error.ename, "where": where}
     if not tracebacks:
         return told

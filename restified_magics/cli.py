@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "map": ("Call a notebook for each row of a table.", "restified_magics.map_command:command"),
     "run": ("Execute a notebook, and write the executed copy.", "restified_magics.run_command:command"),
     "dashboard": ("Open a notebook as a dashboard.", "restified_magics.dashboard_command:command"),
+    "view": ("Write a notebook that shows a Model as a form.", "restified_magics.scaffold:command"),
     "completion": (
         "Complete commands and parameters in your shell.",
         "restified_magics.shell_completion:command",
@@ -75,7 +76,9 @@ def _told(ctx: click.Context) -> Iterator[None]:
     """Tell what went wrong on stderr, in the words for people, and end with its exit code."""
     try:
         yield
-    except (RestifiedError, KeyboardInterrupt) as error:
+    except (RestifiedError, KeyboardInterrupt, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # who read it has enough: click ends without a word
+            raise
         if isinstance(error, CellError):
             for line in error.traceback[1:]:  # after the rule, which a notebook needs
                 click.echo(line, err=True)

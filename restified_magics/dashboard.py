@@ -6,14 +6,15 @@ import base64
 import json
 import os
 import pathlib
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets
 
+from restified_magics.engines import open_model
 from restified_magics.forms import Form
 from restified_magics.model import Model
+from restified_magics.python_model import PythonModel
 
 __all__ = ["Dashboard", "is_model", "prelaunch_hook", "shown_model"]
 
@@ -135,30 +136,9 @@ def shown_model(payload: str) -> Dashboard:
         payload: what the hook encoded.
     """
     told = json.loads(base64.b64decode(payload))
-    source = told.get("path") or told["node"]
-    return _model(source).dashboard(tracebacks=told["tracebacks"])
-
-
-def _model(source: Any) -> Model:
-    """A PythonModel where the notebook's kernel is this Python, else a KernelModel."""
-    from restified_magics.kernel_model import KernelModel
-    from restified_magics.python_model import PythonModel
-
-    model = KernelModel(source)
-    return PythonModel(source, scope="isolated") if _is_here(model.kernel_name) else model
-
-
-def _is_here(kernel_name: str) -> bool:
-    """Whether kernels of a kernelspec run in the Python that runs this."""
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    spec = KernelSpecManager().get_kernel_spec(kernel_name)
-    if spec.language.lower() != "python" or not spec.argv:
-        return False
-    program = spec.argv[0]
-    return program in ("python", "python3", sys.executable) or os.path.realpath(program) == os.path.realpath(
-        sys.executable
-    )
+    path = told.get("path")
+    model = open_model(path) if path else PythonModel(told["node"], scope="isolated")
+    return model.dashboard(tracebacks=told["tracebacks"])
 
 
 _JUPYTER = pathlib.Path(__file__).parent / "jupyter"

@@ -13,7 +13,7 @@ __all__ = ["command"]
 _JUPYTER = pathlib.Path(__file__).parent / "jupyter"
 
 #: Seconds after which a kernel is ended whose page was left without saying so.
-IDLE = 300
+IDLE = 120
 
 
 @click.command(
@@ -67,7 +67,7 @@ def command(
     config.VoilaConfiguration.template = "restified"
     config.VoilaConfiguration.theme = theme
     config.VoilaConfiguration.show_tracebacks = debug
-    config.MappingKernelManager.cull_interval = 30
+    config.MappingKernelManager.cull_interval = 10
     config.MappingKernelManager.cull_idle_timeout = IDLE
     arguments = [path, *voila]
     if port is not None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from restified_magics.filling import filled
+from restified_magics.languages import language_of
 from restified_magics.notebook import Cell, Notebook
+from restified_magics.spelling import spelled_out
 
 __all__ = ["executed"]
-
-_PYTHON = (None, "python", "ipython", "python3", "ipython3", "sage")
 
 
 def executed(
@@ -24,8 +24,7 @@ def executed(
 ) -> dict[str, Any]:
     """The JSON of an executed notebook, nbformat 4.
 
-    In a notebook of Python the values stand at their assignments. In one of another language they
-    follow the first ``parameters`` cell in a cell tagged ``injected-parameters``, as papermill has it.
+    The values stand at the assignments of the parameters.
 
     Args:
         notebook: the version that was called.
@@ -36,17 +35,18 @@ def executed(
     """
     last = getattr(error, "cell", None) or last if error is not None else _returning(notebook)
     cells: list[dict[str, Any]] = []
-    fills = notebook.language in _PYTHON
-    sites = _sites(notebook) if fills else {}
-    injected = fills or not params
+    language = language_of(notebook.language)
+    sites = _sites(notebook)
     count = 0
     for cell, node in zip(notebook.cells, notebook.node["cells"], strict=True):
         if "injected-parameters" in cell.tags:
             continue
         copied = json.loads(json.dumps(node))
         if copied.get("cell_type") == "code":
-            if cell.number in sites:
+            if language is None and cell.number in sites:
                 copied["source"] = filled(cell.source, sites[cell.number], params)
+            elif language is not None and cell.role == "parameters":
+                copied["source"] = spelled_out(cell.source, language, params)
             ran = cell.role != "skip" and (last is None or cell.number <= last)
             count += ran
             copied["execution_count"] = count if ran else None
@@ -54,9 +54,6 @@ def executed(
             if error is not None and cell.number == last:
                 _add_error(copied["outputs"], error, cell)
         cells.append(copied)
-        if cell.role == "parameters" and not injected:
-            cells.append(_injected(notebook, params, with_id=cell.id is not None))
-            injected = True
     return {**notebook.node, "cells": cells}
 
 
@@ -93,17 +90,3 @@ def _add_error(outputs: list[dict[str, Any]], error: BaseException, cell: Cell) 
         "traceback": list(told) if told else traceback.format_exception_only(error),
     }
     outputs.append(output)
-
-
-def _injected(notebook: Notebook, params: Mapping[str, Any], *, with_id: bool) -> dict[str, Any]:
-    from papermill.translators import translate_parameters  # more than a second, and rarely needed
-
-    source = translate_parameters(notebook.kernel_name, notebook.language, params, "Parameters")
-    cell: dict[str, Any] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": {"tags": ["injected-parameters"]},
-        "outputs": [],
-        "source": source,
-    }
-    return {**cell, "id": "injected-parameters"} if with_id else cell

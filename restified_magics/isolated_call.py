@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from restified_magics.accept import choose
@@ -36,7 +36,6 @@ class Wanted:
 
     Attributes:
         source: the notebook's path below `root`, or its node where it is no file.
-        packed: the same, read and compiled.
         name: how messages call it.
         root: the folder that a path starts from.
         cwd: where its cells run; None is the notebook's own folder.
@@ -48,10 +47,10 @@ class Wanted:
         max_result: bytes that the rendered value may have.
         max_output: characters of outputs that are kept.
         max_memory: bytes of address space that the process may use; 0 is without limit.
+        packed: the notebook, read and compiled, for an isolated process.
     """
 
     source: str | Mapping[str, Any]
-    packed: bytes
     name: str
     root: str
     cwd: str | None
@@ -63,6 +62,7 @@ class Wanted:
     max_result: int
     max_output: int
     max_memory: int
+    packed: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ def call(wanted: Wanted) -> Given:
     return given(lambda: _model(wanted.packed, wanted.cwd), wanted)
 
 
-def given(make: Any, wanted: Wanted) -> Given:
+def given(make: Callable[[], Model], wanted: Wanted) -> Given:
     """Run a Model and render its value; every error is given, none is raised."""
     try:
         model: Model = make()

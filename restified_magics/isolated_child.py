@@ -107,8 +107,9 @@ def _tell(kind: bytes, content: bytes) -> None:
 
 def _be_alone() -> None:
     """Be a session and process group that can be killed with all that it starts."""
-    with contextlib.suppress(OSError):
-        os.setsid()
+    if hasattr(os, "setsid"):
+        with contextlib.suppress(OSError):
+            os.setsid()
     if _libc is not None:
         _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
 

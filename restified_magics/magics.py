@@ -120,8 +120,8 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
                             ``--kernel=NAME`` chooses another one. Values go there as copies.
         --run               give a Result: the value, all outputs, the names, the executed notebook.
                             Nothing is printed or displayed by the call.
-        --save FILE.ipynb   write the executed notebook to a file, also when the call fails: open it
-                            to see how far it came.
+        --save FILE.ipynb   write the executed notebook to a file, also when the call fails or is
+                            interrupted: open it to see how far it came, or `%restify --replay` it.
         --form              show a form for the parameters, with Run, Cancel, result and outputs; the
                             values given here are what it begins with. Nothing is called yet.
         --timeout SECONDS   stop the call after this time.

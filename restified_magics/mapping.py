@@ -18,24 +18,11 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Literal, NamedTuple, Protocol
 
+from restified_magics.crews import MOMENT, Crew, Here, crew_for
 from restified_magics.errors import ParameterError, RestifiedError, TaskDied
 from restified_magics.model import Model
 from restified_magics.parameters import Parameter, bind
-from restified_magics.parcels import (
-    PRELOADED,
-    Answer,
-    Item,
-    hard_limit,
-    open_answer,
-    opened,
-    pack_items,
-    pack_model,
-    run_far,
-    run_here,
-    run_there,
-    timed_out,
-)
-from restified_magics.python_model import PythonModel
+from restified_magics.parcels import Item, timed_out
 from restified_magics.store import ABSENT, Store
 
 __all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep"]
@@ -43,12 +30,10 @@ __all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep"]
 OnError = Literal["raise", "return"]
 Read = Callable[[Parameter, Any], Any]
 
-_MOMENT = 0.1  # seconds after which a worker begins no more calls of a batch
 _QUICK, _MOST = 64, 2000  # calls that share a batch however few are left, if they are quick; and in any
 _HEAVIEST = 1 << 22  # bytes of a batch, as its first call is
 _AHEAD = 2  # batches for each worker that wait or run
 _FOUND = 256  # calls found in the store, one after the other, before who asked gets them
-_PRELOADED = ("numpy", "pandas", "matplotlib", "scipy", "IPython")
 
 
 class Outcome(NamedTuple):
@@ -137,9 +122,10 @@ def sweep(  # noqa: PLR0913 - the options of `Model.map`
         raise ValueError(f"workers must be at least 1, not {workers}")
     kept = None if store is None else Store(store, model.notebook)
     limit = model._limit(timeout)
-    crew = _crew(model, workers, executor, files, limit)
+    crew = crew_for(model, workers, executor, files, limit)
     run = _Sweep(model, crew, count, retries=retries, limit=limit, seed=seed, store=kept, read=read)
-    return _given(run, enumerate(sets), on_error, _bar(model, count) if progress else None)
+    shown = functools.partial(_bar, model, count) if progress else None
+    return _given(run, enumerate(sets), on_error, shown)
 
 
 def framed_outcomes(outcomes: Iterable[Outcome]) -> Any:
@@ -156,11 +142,15 @@ def framed_outcomes(outcomes: Iterable[Outcome]) -> Any:
 
 
 def _given(
-    run: _Sweep, sets: Iterator[tuple[int, Mapping[str, Any]]], on_error: OnError, bar: _Bar | None
+    run: _Sweep,
+    sets: Iterator[tuple[int, Mapping[str, Any]]],
+    on_error: OnError,
+    shown: Callable[[], _Bar] | None,
 ) -> Generator[Outcome, None, None]:
     failed = 0
     with contextlib.ExitStack() as ending:
         ending.callback(run.stop)
+        bar = None if shown is None else shown()
         if bar is not None:
             ending.callback(bar.close)
         for outcome in run.outcomes(sets):
@@ -182,116 +172,6 @@ def _bar(model: Model, count: int | None) -> _Bar:
     return bar
 
 
-# ------------------------------------------------------------------------ workers
-
-_Went = list[tuple[bool, Any]]
-
-
-class _Crew(NamedTuple):
-    """Who does the work.
-
-    Attributes:
-        executor: runs the batches.
-        size: how many batches run at once.
-        submit: gives it a batch.
-        read: what a batch gave → whether each call went well, with its value or error; and the seconds.
-        weight: bytes that a call takes to be sent.
-        end: nobody waits any more.
-    """
-
-    executor: concurrent.futures.Executor
-    size: int
-    submit: Callable[[Sequence[Item]], concurrent.futures.Future[Any]]
-    read: Callable[[Any], tuple[_Went, float]]
-    weight: Callable[[Item], int]
-    end: Callable[[], object]
-
-
-class _Here(concurrent.futures.Executor):
-    """Runs a task at once, in the thread that submits it."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whoever asks the future gets it
-            future.set_exception(error)
-        return future
-
-
-def _crew(
-    model: Model,
-    workers: int | None,
-    executor: concurrent.futures.Executor | None,
-    files: Sequence[str | os.PathLike[str]],
-    limit: float | None,
-) -> _Crew:
-    own: Callable[[], object] = lambda: None  # noqa: E731 - an executor that was given is not ours to end
-    if executor is None and (workers is None or not isinstance(model, PythonModel)):
-        # kernels are processes of their own already, so that threads do to wait for them
-        executor = _Here() if workers is None else concurrent.futures.ThreadPoolExecutor(workers)
-        own = functools.partial(_end_threads, executor, model)
-    if isinstance(executor, _Here | concurrent.futures.ThreadPoolExecutor):
-        submit = lambda items: executor.submit(run_here, model, items, limit, _MOMENT)  # noqa: E731
-        return _Crew(executor, _size(executor), submit, lambda done: done, lambda _: 1, own)
-    if executor is None:
-        from restified_magics.isolation import IsolatedExecutor  # most sweeps in one process never need it
-
-        parcel = pack_model(model, local=True)
-        ready = functools.partial(opened, parcel)  # while the call before it runs
-        executor = isolated = IsolatedExecutor(
-            workers,
-            preload=(*PRELOADED, *_preloaded(model)),
-            initializer=ready,
-            timeout=hard_limit(limit, _MOMENT),
-        )
-        own = isolated.kill_workers
-    local = type(executor).__module__.startswith(("concurrent.futures", "restified_magics", "joblib", "loky"))
-    parcel = pack_model(model, files=files, local=local)
-    work = run_there if local else run_far
-    chosen = executor
-
-    def sent(items: Sequence[Item]) -> concurrent.futures.Future[Any]:
-        return chosen.submit(work, parcel, pack_items(items, model.name), limit, _MOMENT)
-
-    def read(done: tuple[list[Answer], float]) -> tuple[_Went, float]:
-        answers, seconds = done
-        return [_read(answer, model) for answer in answers], seconds
-
-    return _Crew(executor, _size(executor), sent, read, lambda item: len(pack_items([item], model.name)), own)
-
-
-def _read(answer: Answer, model: Model) -> tuple[bool, Any]:
-    try:
-        return True, open_answer(answer, model)
-    except Exception as error:  # noqa: BLE001 - it is the call's
-        return False, error
-
-
-def _end_threads(executor: concurrent.futures.Executor, model: Model) -> None:
-    executor.shutdown(wait=False, cancel_futures=True)
-    close = getattr(model, "close", None)
-    if close is not None:
-        close()
-
-
-def _preloaded(model: Model) -> list[str]:
-    """The slow packages that the notebook imports: the process that others are forked from has them."""
-    text = "\n".join(cell.source for cell in model.notebook.with_role("code", "parameters", "return"))
-    return [name for name in _PRELOADED if name in text]
-
-
-def _size(executor: concurrent.futures.Executor) -> int:
-    if isinstance(executor, _Here):
-        return 1
-    for name in ("max_workers", "_max_workers"):
-        size = getattr(executor, name, None)
-        if isinstance(size, int):
-            return size
-    ncores = getattr(getattr(executor, "_client", None), "ncores", None)  # of Dask
-    return max(1, sum(ncores().values())) if ncores is not None else os.cpu_count() or 1
-
-
 # -------------------------------------------------------------------------- sweep
 
 
@@ -301,7 +181,7 @@ class _Sweep:
     def __init__(
         self,
         model: Model,
-        crew: _Crew,
+        crew: Crew,
         count: int | None,
         *,
         retries: int,
@@ -325,7 +205,7 @@ class _Sweep:
         self._back: collections.deque[Item] = collections.deque()
         self._tries: collections.Counter[int] = collections.Counter()
         self._ready: collections.deque[Outcome] = collections.deque()
-        self._one_by_one = isinstance(crew.executor, _Here)
+        self._one_by_one = isinstance(crew.executor, Here)
         self._most = 1 if self._one_by_one else crew.size * _AHEAD
 
     def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
@@ -336,7 +216,7 @@ class _Sweep:
                 items, more = self._taken(sets, more)
                 if not items:
                     break
-                self._out[self._crew.submit(items)] = items
+                self._send(items)
             while self._ready:
                 yield self._ready.popleft()
             if self._out:
@@ -344,13 +224,23 @@ class _Sweep:
                 for future in done:
                     self._came(future, self._out.pop(future))
 
+    def _send(self, items: list[Item]) -> None:
+        try:
+            self._out[self._crew.submit(items)] = items
+        except ParameterError as error:  # a value of one of them cannot travel
+            if len(items) > 1:
+                self._alone.extend(items)
+            else:
+                self._ready.append(Outcome(items[0].number, items[0].params, error=error))
+
     def stop(self) -> None:
         """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
+        running = bool(self._out)
         for future, items in self._out.items():
             if not future.cancel() and future.done() and self._store is not None:
                 with contextlib.suppress(Exception):  # what ended the sweep is what counts
                     self._came(future, items)
-        self._crew.end()
+        self._crew.end(running)
 
     def _taken(self, sets: Iterator[tuple[int, Mapping[str, Any]]], more: bool) -> tuple[list[Item], bool]:
         """The next batch, empty where there is none now, and whether there may be more sets."""
@@ -368,10 +258,17 @@ class _Sweep:
                 if item is not None:
                     items.append(item)
                     if len(items) == 1 and size > 1:
-                        size = min(size, max(1, _HEAVIEST // self._crew.weight(item)))
+                        size = min(size, self._lot(item))
                 if self._left is not None:
                     self._left -= 1
         return items, more
+
+    def _lot(self, item: Item) -> int:
+        """How many calls like this one go into a batch, by their size."""
+        try:
+            return max(1, _HEAVIEST // self._crew.weight(item))
+        except ParameterError:
+            return 1  # which will be told when it is sent
 
     def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
         """The call, unless its values are wrong, or it was done before."""
@@ -402,12 +299,12 @@ class _Sweep:
             if len(items) > 1:
                 self._alone.extend(items)
                 return
-            went, seconds = [(False, timed_out(error, self._notebook.name, self._limit))], _MOMENT
+            went, seconds = [(False, timed_out(error, self._notebook.name, self._limit))], MOMENT
         for item, (well, what) in zip(items, went, strict=False):
             self._ended(item, well, what)
         self._back.extend(items[len(went) :])
         each = max(seconds / len(went), 1e-6)
-        self._batch = max(1, min(int(_MOMENT / each), _MOST))
+        self._batch = max(1, min(int(MOMENT / each), _MOST))
 
     def _ended(self, item: Item, well: bool, what: Any) -> None:
         if well:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics import summary
+from restified_magics.cell_bar import cell_bar
 from restified_magics.errors import ModelRecursionError, NotebookError
 from restified_magics.notebook import Notebook
 from restified_magics.parameters import Parameter, bind
@@ -255,6 +256,7 @@ class Model(abc.ABC):
         timeout: float | None = None,
         echo: bool = False,
         save: str | os.PathLike[str] | None = None,
+        progress: bool = False,
     ) -> Result:
         """As :meth:`execute`, and return a `Result`: the value, all outputs, names, the notebook.
 
@@ -266,6 +268,7 @@ class Model(abc.ABC):
             echo: what the cells print or display goes where the caller's output goes, too.
             save: a file for the executed notebook, however the call ends: also when a cell fails, the time
                 is up, or it is interrupted.
+            progress: show a bar, cell by cell.
 
         Example:
             >>> import restified_magics
@@ -274,7 +277,7 @@ class Model(abc.ABC):
             (6765, True)
         """
         call = self._begin(params)
-        with _saved(call, save):
+        with _saved(call, save), cell_bar(call) if progress else contextlib.nullcontext():
             self._run(call, self._limit(timeout), record="echo" if echo else "quiet")
         return call.result
 

@@ -7,13 +7,17 @@ from typing import Any
 from urllib.parse import quote
 
 import restified_magics
+from restified_magics.free_names import free_names
 from restified_magics.json_schema import json_schema, object_schema
 from restified_magics.parameters import Parameter
 from restified_magics.problems import PROBLEMS
+from restified_magics.program import compiled
 from restified_magics.request_values import RESERVED
 from restified_magics.served import Served
 
 __all__ = ["described", "document", "url_of"]
+
+_PYTHON = (None, "python", "ipython")
 
 # in which of them a value can be had is known once it is there
 _MEDIA_TYPES = (
@@ -41,6 +45,8 @@ def described(served: Served, base_url: str) -> dict[str, Any]:
         "title": notebook.title,
         "parameters": object_schema(notebook.fields.parameters),
         "problems": notebook.problems,
+        # over the network there is no View to take them from
+        "free_names": list(free_names(compiled(notebook))) if notebook.language in _PYTHON else [],
     }
 
 

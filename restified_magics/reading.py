@@ -167,13 +167,14 @@ def as_text(value: Any) -> str:
 
 def _read_texts(parameter: Parameter, texts: Sequence[str]) -> Any:
     """Several texts, one for each item of a list; a single one is read as it would be alone."""
+    if len(texts) == 1:
+        return read_text(parameter, texts[0])
     for kind in alternatives(parameter.enforced.type):
-        if _origin(kind) in _SEVERAL and not (len(texts) == 1 and texts[0].lstrip()[:1] in ("[", "(", "{")):
-            item = _item_type(kind)
-            return parameter.enforced.coerce([_union(item, text) for text in texts])
-    if len(texts) != 1:
-        raise ValueError("is given twice" if texts else "is given without a value")
-    return read_text(parameter, texts[0])
+        if _origin(kind) in _SEVERAL and texts:
+            kinds = _tuple_types(kind)
+            items = [_union(kinds[min(at, len(kinds) - 1)], text) for at, text in enumerate(texts)]
+            return parameter.enforced.coerce(items)
+    raise ValueError("is given twice" if texts else "is given without a value")
 
 
 def _union(annotation: Any, text: str) -> Any:
@@ -240,10 +241,6 @@ def _tuple_types(kind: Any) -> tuple[Any, ...]:
     """The types of the items, the last one for all that follow."""
     arguments = tuple(argument for argument in get_args(_bare(kind)) if argument is not ...)
     return arguments or (Any,)
-
-
-def _item_type(kind: Any) -> Any:
-    return _tuple_types(kind)[0]
 
 
 def _member(cls: Any, text: str) -> Any:

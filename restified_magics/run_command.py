@@ -35,6 +35,7 @@ __all__ = ["command"]
 @click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The folder in which it runs.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
 @click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
+@click.option("--progress-bar/--no-progress-bar", default=True, help="Show how far it is, cell by cell.")
 @click.option("--log-output", is_flag=True, help="Show what the cells print and display, too.")
 def command(  # noqa: PLR0913 - the options of a command
     notebook: str,
@@ -49,6 +50,7 @@ def command(  # noqa: PLR0913 - the options of a command
     cwd: str | None,
     engine: Engine,
     kernel: str | None,
+    progress_bar: bool,
     log_output: bool,
 ) -> None:
     """Execute NOTEBOOK with values, and write the executed copy, also when a cell fails.
@@ -79,7 +81,7 @@ def command(  # noqa: PLR0913 - the options of a command
     given.update({name: Given(value, is_json=True) for name, value in texts})
     params = read_values(model.parameters, given, model.name)
     with results_only():
-        model.run(params, echo=log_output, save=path)
+        model.run(params, echo=log_output, save=path, progress=progress_bar)
 
 
 def _of_file(file: str) -> dict[str, Given]:

@@ -9,7 +9,6 @@ import fnmatch
 import os
 import pathlib
 import posixpath
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ from jupyter_server.services.contents.largefilemanager import AsyncLargeFileMana
 from tornado.web import HTTPError
 
 from restified_magics.notebook import Notebook
-from restified_magics.packing import packed
 from restified_magics.problems import Problem
 from restified_magics.sources import Source, open_source
 
@@ -41,7 +39,6 @@ class Served:
     Attributes:
         path: where it is for callers, separated by slashes.
         notebook: what was read of it.
-        packed: the same for an isolated process.
         source: what a Model of it is made of: the path below the root, or the node.
         root: the folder of the server.
         cwd: where its cells run; None is the folder of its file.
@@ -49,7 +46,6 @@ class Served:
 
     path: str
     notebook: Notebook
-    packed: bytes
     source: str | dict[str, Any]
     root: str
     cwd: str | None
@@ -68,7 +64,6 @@ class ServedNotebooks:
         self._contents = contents
         self._allowed = tuple(allowed)
         self._refused = tuple(refused)
-        self._packs: weakref.WeakKeyDictionary[Notebook, bytes] = weakref.WeakKeyDictionary()
         self._read: collections.OrderedDict[str, tuple[Any, Source, dict[str, Any]]] = (
             collections.OrderedDict()
         )
@@ -120,13 +115,7 @@ class ServedNotebooks:
             raise _missing(path)
         named = file if path.startswith("~") else path  # a name, and nobody's home
         notebook = open_source(named, folder=pathlib.Path(root)).current()
-        return Served(path, notebook, self._packed(notebook), path, root, None)
-
-    def _packed(self, notebook: Notebook) -> bytes:
-        made = self._packs.get(notebook)
-        if made is None:
-            made = self._packs[notebook] = packed(notebook)
-        return made
+        return Served(path, notebook, path, root, None)
 
     def _walk(self, most: int) -> list[str]:
         found = []
@@ -162,9 +151,7 @@ class ServedNotebooks:
                 self._read.popitem(last=False)
         folder = os.path.join(self.root, *path.split("/")[:-1])
         cwd = folder if os.path.isdir(folder) else None
-        notebook = source.current()
-        made = await asyncio.to_thread(self._packed, notebook)
-        return Served(path, notebook, made, node, self.root, cwd)
+        return Served(path, source.current(), node, self.root, cwd)
 
     async def _asked(self, path: str, *, content: bool, kind: str | None = None) -> dict[str, Any]:
         try:

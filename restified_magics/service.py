@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from restified_magics.isolation import IsolatedExecutor
 from restified_magics.jobs import Job, Jobs
 from restified_magics.kernel_calls import KernelCalls
 from restified_magics.kernel_process import kernel_spec
+from restified_magics.notebook import Notebook
+from restified_magics.packing import packed
 from restified_magics.problems import NOTHING, Problem, Shown, problem_of
 from restified_magics.reading import bind_json, bind_text
 from restified_magics.served import Served, ServedNotebooks
@@ -114,6 +117,7 @@ class CallService:
         self._dask = dask
         self._gate = asyncio.Semaphore(limits.concurrency)
         self._closed = self._warm = False
+        self._packs: weakref.WeakKeyDictionary[Notebook, bytes] = weakref.WeakKeyDictionary()
         self._own: dict[str, tuple[bool, float]] = {}
         self._executor = IsolatedExecutor(
             limits.concurrency,
@@ -206,7 +210,6 @@ class CallService:
     ) -> Given:
         wanted = Wanted(
             source=served.source,
-            packed=served.packed,
             name=served.path,
             root=served.root,
             cwd=served.cwd,
@@ -240,6 +243,7 @@ class CallService:
 
     async def _made(self, served: Served, wanted: Wanted, job: Job | None) -> Given:
         if await self._runs_here(served):
+            wanted = dataclasses.replace(wanted, packed=await self._packed(served.notebook))
             limit = None if wanted.timeout is None else wanted.timeout + _GRACE
             if self._dask is not None:
                 return await self._dask.run(wanted, limit)
@@ -248,6 +252,13 @@ class CallService:
                 future.on_report = job.heard
             return await asyncio.wrap_future(future)
         return await self._kernels.run(wanted)
+
+    async def _packed(self, notebook: Notebook) -> bytes:
+        """The notebook, read and compiled once a version."""
+        made = self._packs.get(notebook)
+        if made is None:
+            made = self._packs[notebook] = await asyncio.to_thread(packed, notebook)
+        return made
 
     async def _runs_here(self, served: Served) -> bool:
         """Whether its kernelspec is this interpreter, as it is."""

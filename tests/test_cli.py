@@ -92,21 +92,43 @@ def test_timeout_is_124(restified, write):
     assert "Saved the notebook of this call, up to its error, as late.ipynb" in done.stderr
 
 
+def test_a_file_that_cannot_be_written_is_told(restified, model, tmp_path):
+    """A disk that does not take the result or the notebook is an error in words, and 1."""
+    (tmp_path / "taken.ipynb").mkdir()
+    done = restified("call", "model.ipynb", "--save", "taken.ipynb")
+    assert done.returncode == 1
+    assert "taken.ipynb" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_enough(write, tmp_path):
+    """`restified map … | head` ends without a traceback."""
+    write(parameters("x = 1"), returns("'long' * 1000"))
+    command = (
+        f"{sys.executable} -m restified_magics map model.ipynb --grid x={','.join('1' * 200)} -q | head -n 2"
+    )
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == ""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_interrupt_is_130(write, tmp_path):
     """Ctrl-C ends the call with 130, and what there is of it is saved."""
-    write("print('begun', flush=True)", "import time\ntime.sleep(100)")
+    write("print('first')", "import time\nprint('begun')\ntime.sleep(100)")
     program = [sys.executable, "-m", "restified_magics", "call", "model.ipynb", "--save", "stopped.ipynb"]
     process = subprocess.Popen(
         program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stderr.readline() == "begun\n"
+    assert [process.stderr.readline() for _ in range(2)] == ["first\n", "begun\n"]
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.startswith("Interrupted\n")
     cells = json.loads((tmp_path / "stopped.ipynb").read_text())["cells"]
-    assert cells[0]["outputs"][0]["text"] == "begun\n"
+    assert cells[0]["outputs"][0]["text"] == "first\n"
     assert cells[1]["outputs"][-1]["ename"] == "KeyboardInterrupt"
 
 
@@ -187,11 +209,13 @@ def test_run_writes_the_executed_notebook_also_on_failure(restified, model, tmp_
         "run", "model.ipynb", "-f", "values.yaml", "-p", "x", "4", "-r", "name", "12", "-o", "out.ipynb"
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "4/4" in done.stderr
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     assert cells[2]["source"].splitlines()[:2] == ["x = 4  # The x [mm]", "name: str = '12'"]
     assert cells[3]["outputs"][0]["text"] == "printed\n"
     done = restified("run", "model.ipynb", "failed.ipynb", "-p", "x", "0")
     assert done.returncode == 1
+    assert "2/4" in done.stderr
     cells = json.loads((tmp_path / "failed.ipynb").read_text())["cells"]
     assert cells[3]["outputs"][-1]["ename"] == "ZeroDivisionError"
     assert cells[4]["outputs"] == []

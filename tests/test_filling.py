@@ -18,6 +18,8 @@ from conftest import cell, node, parameters, returns
 
 from restified_magics import PythonModel
 from restified_magics.filling import written
+from restified_magics.languages import language_of
+from restified_magics.spelling import spelled_out
 
 
 def filled(source, **params):
@@ -129,3 +131,34 @@ def test_the_copy_goes_through_papermill(tmp_path):
     result = PythonModel(node(cell("x = 1", "parameters"), returns("x"))).run({"x": 2})
     again = parameterize_notebook(load_notebook_node(str(result.save(tmp_path / "copy.ipynb"))), {"x": 3})
     assert [each.source for each in again.cells[:2]] == ["x = 2", "# Parameters\nx = 3\n"]
+
+
+# ------------------------------------------------------------- other languages
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "params", "expected"),
+    [
+        ("R", "n <- 15L  # Terms\nm = n", {"n": 20}, "n <- 20L  # Terms\nm = n"),
+        ("R", 'kinds <- c("a",\n  "b")', {"kinds": ["x", 'y"']}, 'kinds <- c("x", "y\\"")'),
+        ("R", "on <- TRUE; rate <- 0.5", {"on": False, "rate": 0.25}, "on <- FALSE; rate <- 0.25"),
+        ("bash", "n=15  # Terms\nname='a'", {"n": 20, "name": "all $HOME"}, "n=20  # Terms\nname='all $HOME'"),
+        ("bash", "name=a", {"name": "15"}, "name='15'"),
+        ("typescript", "let n: number = 15; // Terms", {"n": 20}, "let n: number = 20; // Terms"),
+        ("typescript", "let o = {a: 1};", {"o": {"b": [1, None]}}, 'let o = {"b": [1, null]};'),
+    ],
+)  # fmt: skip
+def test_other_languages_are_filled_in_their_own_words(language, source, params, expected):
+    """A value is a literal of the language, where reading it gives the value again."""
+    assert spelled_out(source, language_of(language), params) == expected
+    fields = language_of(language).fields([(0, expected)]).parameters
+    assert {name: fields[name].default for name in params} == params
+
+
+@pytest.mark.parametrize(("language", "sign"), [("R", "#"), ("bash", "#"), ("typescript", "//")])
+def test_what_a_language_has_no_literal_for_is_told(language, sign):
+    """A value that would not come back the same leaves the author's line, and a comment."""
+    source = {"R": "x <- 1", "bash": "x=1", "typescript": "let x = 1;"}[language]
+    text = spelled_out(source, language_of(language), {"x": datetime.date(2026, 1, 31)})
+    assert text.startswith(source.rstrip(";"))
+    assert f"{sign} x was given as date datetime.date(2026, 1, 31)" in text

@@ -216,13 +216,16 @@ def test_without_tracebacks_there_is_no_source(form):
     notebook = node(
         parameters("n = 0"), cell("secret_formula = 1 / 0", "raises-exception"), returns("secret_result / n")
     )
-    made = form(notebook, tracebacks=False)
+    made = PythonModel(notebook, name="/srv/private/area.ipynb").form(tracebacks=False)
     made.run()
     made.wait(60)
     page = json.dumps([panel(made).bar, made.children[-1].outputs])
     assert "NameError" in page
     assert "ZeroDivisionError: division by zero" in page
     assert "secret_formula" not in page
+    assert "/srv/private" not in page
+    assert panel(made).bar["error"]["where"] == "area.ipynb, cell 3, line 1"
+    made.close()
 
 
 def test_a_result_of_many_prints(form):

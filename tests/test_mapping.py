@@ -170,6 +170,10 @@ def test_values_that_cannot_travel_are_named(double, write):
     """A value that does not pickle is an error with its name; so is a result, with what to return instead."""
     with pytest.raises(ParameterError, match="y cannot go to another process"):
         double.map([{"x": 1, "y": threading.Lock()}], workers=1)
+    sets = [{"x": n, "y": threading.Lock() if n == 70 else 0} for n in range(100)]
+    values = double.map(sets, workers=1, on_error="return")
+    assert isinstance(values[70], ParameterError)
+    assert values[:70] == [n * 2 for n in range(70)]
     model = PythonModel(write(returns("(n for n in range(3))"), name="other.ipynb"))
     with pytest.raises(ReturnError, match="Return a list of it"):
         model.map([{}], workers=1)
@@ -399,6 +403,12 @@ def test_interrupt_ends_everything_at_once(write, tmp_path):
             os.kill(pid, 0)
 
 
+def test_new_processes_where_there_is_no_fork(double):
+    """With the start method of Windows and macOS a sweep is the same."""
+    with IsolatedExecutor(1, start_method="spawn") as executor:
+        assert double.map([{"x": n} for n in range(3)], executor=executor) == [0, 2, 4]
+
+
 def test_what_is_asked_wrong(double):
     """Wrong use is told before anything runs."""
     with pytest.raises(TypeError, match="write grid="):
@@ -417,3 +427,11 @@ def test_kernels(write):
     """A KernelModel maps over kernels, two at a time."""
     with KernelModel(write(parameters("x = 1"), returns("x * 2"))) as model:
         assert model.map([{"x": 1}, {"x": 2}, {"x": 3}], workers=2) == [2, 4, 6]
+
+
+def test_a_kernel_that_is_kept_is_still_there_after_a_sweep(write):
+    """With `reuse=True` a sweep uses the one kernel, and leaves it with its state."""
+    source = "count = globals().get('count', 0) + 1"
+    with KernelModel(write(parameters("x = 1"), source, returns("count")), reuse=True) as model:
+        assert model.map([{"x": 1}, {"x": 2}]) == [1, 2]
+        assert model(x=3) == 3

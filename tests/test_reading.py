@@ -151,6 +151,8 @@ def test_several_texts_are_the_items_of_a_list():
     assert read_text(declared(list[str]), ["a,b", "c"]) == ["a,b", "c"]
     assert read_text(declared(set[int]), ["1", "2"]) == {1, 2}
     assert read_text(declared(list[int]), ["[1, 2]"]) == [1, 2]
+    assert read_text(declared(list[int]), ["1, 2"]) == [1, 2]
+    assert read_text(declared(tuple[int, str]), ["1", "2"]) == (1, "2")
     assert read_text(declared(int), ["1"]) == 1
 
 

@@ -246,6 +246,9 @@ def test_describe(server):
     assert told["title"] == "Fibonacci number"
     assert told["parameters"]["properties"]["n"]["default"] == 15
     assert told["url"] == "/restified/fibonacci.ipynb"
+    assert told["free_names"] == []
+    put(server.root, "takes.ipynb", returns("given_by_the_view + 1"))
+    assert server.get("/api/restified/models/takes.ipynb").json["free_names"] == ["given_by_the_view"]
     assert server.get("/api/restified/models/nothing.ipynb").status == 404
 
 

@@ -1,0 +1,509 @@
+"""Forms and dashboards as a visitor meets them: in Voila and in JupyterLab, in a real Chromium.
+
+Waiting is on roles, labels and the status of the form, never on time. Every request that leaves this
+machine is blocked, and fails the test, as does an error in the browser's console.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import pathlib
+import re
+import sys
+import time
+
+import pytest
+from browser import Visit, chromium, dashboard, free_port, served
+from conftest import cell, node, parameters, returns
+from playwright.sync_api import expect
+
+expect.set_options(timeout=60_000)
+
+EVERYTHING = """
+from typing import Annotated, Literal, Optional
+from enum import Enum
+from datetime import date, datetime, time, timedelta, timezone
+from pathlib import Path
+from pydantic import AwareDatetime
+from annotated_types import Ge, Le
+import pandas as pd
+class Color(Enum):
+    RED = 1
+    DARK_BLUE = 2
+# ## Numbers
+# How many terms to compute.
+n: Annotated[int, Ge(1), Le(90)] = 15  # Terms [count]
+size = 4.2  # Width [mm] (0..10 step 0.1)
+tiny = 1e-9  # Tolerance
+big: int = 5  # Big
+ratio: Optional[float] = 1.5  # Ratio
+weight: float  # Weight
+# ## Choices
+active = True  # Active
+mode: Literal["a", "b"] = "a"  # Mode
+color: Color = Color.RED  # Paint
+kind = "x"  #@param ["x", "y"] {allow-input: true}
+sides: set[Literal["left", "right"]] = {"left"}  # Sides
+maybe: Optional[bool] = None  # Maybe
+# ## Text
+name = "n"  # Name
+story = "line one\\nline two"  # Story
+secret = ""  #@param {type: "password"}
+shade = "#ff8800"  # Shade
+note: Optional[str] = None  # Note
+where = Path("data.csv")  # Where
+# ## Times
+since = date(2026, 1, 31)  # Since
+at = time(12, 30)  # At
+when = datetime(2026, 1, 31, 12, 0)  # When
+moment: AwareDatetime = datetime.now(timezone.utc)  # Moment
+pause = timedelta(minutes=90)  # Pause
+until: date = date.today()  # Until
+# ## Several
+span = (1.5, 3.0)  # Span [m]
+numbers = [1, 2, 3]  # Numbers
+words = ["a", "b"]  # Words
+options = {"k": [1, 2]}  # Options
+blob: bytes = b""  # Blob
+table: pd.DataFrame = None  # Table
+anything = None  # Anything
+"""
+NAMES = re.findall(r"^(\w+)(?::.*)?(?: =|  #)", EVERYTHING, re.MULTILINE)
+
+MODELS = {
+    "everything": node(
+        cell("# Everything\n\nA Model that has **one of each**.", kind="markdown"),
+        parameters(EVERYTHING.strip()),
+        "if table is not None: table = table.to_dict('list')",
+        returns(
+            "{name: repr(value) for name, value in dict("
+            + ", ".join(f"{n}={n}" for n in NAMES)
+            + ").items()}"
+        ),
+    ),
+    "area": node(
+        cell("# Area", kind="markdown"),
+        parameters("width = 3.0  # Width [m] (0..10)\nheight = 2  # Height"),
+        "print('working')",
+        returns("width * height"),
+    ),
+    "endless": node(
+        parameters("n = 1  # N"),
+        "import os\nprint('pid', os.getpid(), flush=True)",
+        "while True:\n    pass",
+        returns("n"),
+    ),
+    "broken": node(parameters("n = 0  # N"), returns("secret_formula = 1 / n")),
+    "table": node(
+        parameters("rows = 3  # Rows"),
+        "import pandas as pd",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])",
+        returns("pd.DataFrame({'x': range(rows)})"),
+    ),
+    "bar": node(
+        parameters("gate = 'gate'  # Gate"),
+        "from tqdm import tqdm\nimport os, time\nfor i in tqdm(range(4), mininterval=0):\n"
+        "    while i == 2 and not os.path.exists(gate): time.sleep(0.02)",
+        returns("'over'"),
+    ),
+    "forty": node(
+        parameters("\n".join(f"parameter_{n} = {n}  # Parameter number {n} [mm]" for n in range(40))),
+        returns("parameter_7"),
+    ),
+    "kernel": node(
+        parameters("n = 1  # N"),
+        returns("n + 1"),
+        kernelspec={"name": "other", "language": "python", "display_name": "Other"},
+    ),
+}
+VIEW = node(
+    cell("# A View of the author's", kind="markdown"),
+    "from restified_magics import PythonModel\n"
+    "one = PythonModel('area.ipynb').form()\n"
+    "two = PythonModel('area.ipynb').form().link('width', one)\n"
+    "import ipywidgets\nipywidgets.Tab([one, two], titles=['First', 'Second'])",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of Models and a View side by side."""
+    path = tmp_path_factory.mktemp("pages")
+    for name, notebook in {**MODELS, "view": VIEW}.items():
+        (path / f"{name}.ipynb").write_text(json.dumps(notebook))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def voila(folder):
+    with dashboard(folder) as url:
+        yield url + "voila/render/"
+
+
+@pytest.fixture
+def visit(browser, request, tmp_path):
+    """Visit a page; nothing may go wrong in it. A test that fails leaves a screenshot."""
+    visits = []
+
+    def visitor(url, **options):
+        visits.append(Visit(browser, **options))
+        visits[-1].page.goto(url)
+        return visits[-1].page
+
+    yield visitor
+    failed = getattr(request.node, "failed", False)
+    for number, each in enumerate(visits):
+        if failed and not each.page.is_closed():
+            path = tmp_path / f"page-{number}.png"
+            each.page.screenshot(path=path, full_page=True)
+            print(f"screenshot: {path}")
+        each.context.close()
+    if not failed:
+        assert [wrong for each in visits for wrong in each.wrong] == []
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def status(page):
+    return page.get_by_role("status").filter(has_text=re.compile("."))
+
+
+def done(page):
+    expect(page.locator(".rm-status")).to_contain_text("Done")
+
+
+def test_every_type_by_its_label(voila, visit):
+    """Every control is found by its visible label, and what is set there reaches the Model as its type."""
+    page = visit(voila + "everything.ipynb")
+    expect(page.get_by_role("heading", name="Everything")).to_be_visible()
+    field = page.get_by_label
+    field("Terms").fill("20")
+    field("Width").fill("7.5")
+    field("Tolerance").fill("2e-9")
+    field("Big").fill("12345678901234567890")
+    field("Ratio").fill("")
+    field("Weight").fill("70")
+    field("Active").uncheck()
+    field("Mode").select_option("b")
+    field("Paint").select_option("dark blue")
+    field("kind").fill("other")
+    field("right").check()
+    field("Maybe").select_option("yes")
+    field("Name").fill("Ünïcode <b>x</b>")
+    field("Story").fill("one\ntwo")
+    field("secret").fill("geheim")
+    field("Shade").fill("#0000ff")
+    field("Note").fill("")
+    field("Note").fill("a note")
+    field("Where").fill("other file.csv")
+    field("Since").fill("2026-02-28")
+    field("At", exact=True).fill("13:45")
+    field("When").fill("2026-03-01T08:30")
+    page.get_by_role("group", name="Moment").get_by_label("local time").fill("2026-01-31T12:00")
+    page.get_by_role("group", name="Moment").get_by_label("offset from UTC").fill("+02:00")
+    field("Pause").fill("00:00:30")
+    field("Until").fill("2026-12-24")
+    page.get_by_role("group", name="Span").get_by_label("to").fill("9")
+    field("Numbers").fill("4, 5.5")
+    field("Words").fill("c, d e")
+    field("Options").fill('{"k": null}')
+    field("Blob").set_input_files(
+        {"name": "b.bin", "mimeType": "application/octet-stream", "buffer": b"\x00\xff"}
+    )
+    field("Table").set_input_files({"name": "t.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,x\n"})
+    expect(page.get_by_text("t.csv, 8 bytes")).to_be_visible()
+    field("Anything").fill("[1, null]")
+    press(page, "Run")
+    done(page)
+    values = ast.literal_eval(page.locator(".restified-result").inner_text().strip())
+    assert values == {
+        "n": "20",
+        "size": "7.5",
+        "tiny": "2e-09",
+        "big": "12345678901234567890",
+        "ratio": "None",
+        "weight": "70.0",
+        "active": "False",
+        "mode": "'b'",
+        "color": "<Color.DARK_BLUE: 2>",
+        "kind": "'other'",
+        "sides": values["sides"],
+        "maybe": "True",
+        "name": "'Ünïcode <b>x</b>'",
+        "story": "'one\\ntwo'",
+        "secret": "'geheim'",
+        "shade": "'#0000ff'",
+        "note": "'a note'",
+        "where": "PosixPath('other file.csv')",
+        "since": "datetime.date(2026, 2, 28)",
+        "at": "datetime.time(13, 45)",
+        "when": "datetime.datetime(2026, 3, 1, 8, 30)",
+        "moment": values["moment"],
+        "pause": "datetime.timedelta(seconds=30)",
+        "until": "datetime.date(2026, 12, 24)",
+        "span": "(1.5, 9.0)",
+        "numbers": "[4, 5.5]",
+        "words": "['c', 'd e']",
+        "options": "{'k': None}",
+        "blob": "b'\\x00\\xff'",
+        "table": "{'a': [1], 'b': ['x']}",
+        "anything": "[1, None]",
+    }
+    assert set(ast.literal_eval(values["sides"])) == {"left", "right"}
+    assert "12, 0, tzinfo" in values["moment"]
+    assert "7200" in values["moment"]
+    press(page, "Reset")
+    expect(field("Terms")).to_have_value("15")
+    expect(field("Note")).to_have_value("")
+
+
+def test_wrong_input(voila, visit):
+    """It is told at its field, Run is blocked and leads there, and nothing is clamped."""
+    page = visit(voila + "area.ipynb")
+    width = page.get_by_label("Width")
+    width.fill("12")
+    press(page, "Run")
+    expect(page.get_by_text("Must be at most 10, not 12.0.")).to_be_visible()
+    expect(page.locator(".rm-status")).to_have_text("1 field needs attention")
+    expect(width).to_be_focused()
+    expect(width).to_have_value("12")
+    expect(width).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".restified-result")).to_have_text("")
+    width.fill("5")
+    press(page, "Run")
+    done(page)
+    expect(page.locator(".restified-result")).to_contain_text("10.0")
+
+
+def test_keyboard_alone(voila, visit):
+    """Tab goes through all controls in order, Enter runs, and focus stays where it was."""
+    page = visit(voila + "area.ipynb")
+    page.get_by_label("Width").focus()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("4")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Height")).to_be_focused()
+    page.keyboard.press("Enter")
+    done(page)
+    expect(page.locator(".restified-result")).to_contain_text("8.0")
+    page.keyboard.press("Tab")
+    run = page.get_by_role("button", name="Run", exact=True)
+    expect(run).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("History")).to_be_visible()
+    expect(run).to_be_focused()
+
+
+def test_values_changed_after_a_run(voila, visit):
+    """The result is marked as that of other values."""
+    page = visit(voila + "area.ipynb")
+    press(page, "Run")
+    done(page)
+    stale = page.get_by_text("Values have changed since this result.")
+    expect(stale).to_be_hidden()
+    page.get_by_label("Height").fill("5")
+    expect(stale).to_be_visible()
+
+
+def test_cancel(voila, visit):
+    """While it runs, Run is disabled and Cancel is not; progress is told; then it is over."""
+    page = visit(voila + "endless.ipynb")
+    run, cancel = (page.get_by_role("button", name=name, exact=True) for name in ("Run", "Cancel"))
+    expect(run).to_be_enabled()
+    expect(cancel).to_be_disabled()
+    run.click()
+    expect(page.locator(".rm-status")).to_have_text("Running, cell 3 of 4")
+    expect(page.locator(".restified-outputs")).to_contain_text("pid")
+    expect(run).to_be_disabled()
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "2")
+    cancel.click()
+    expect(page.locator(".rm-status")).to_contain_text("Cancelled")
+    expect(run).to_be_enabled()
+
+
+def test_error_without_source(voila, visit):
+    """The message and the place, and nothing of the source, unless Voila shows tracebacks."""
+    page = visit(voila + "broken.ipynb")
+    press(page, "Run")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("ZeroDivisionError: division by zero")
+    expect(alert).to_contain_text("cell 2, line 1")
+    assert "secret_formula" not in page.content()
+    page.get_by_label("N", exact=True).fill("2")
+    press(page, "Run")
+    done(page)
+    expect(alert).to_be_hidden()
+
+
+def test_address(voila, visit):
+    """Values in the address fill the form, validated, and nothing runs."""
+    page = visit(voila + "area.ipynb?width=4.5&height=tall&run")
+    expect(page.get_by_label("Width")).to_have_value("4.5")
+    expect(page.get_by_label("Height")).to_have_value("tall")
+    expect(page.get_by_text("Must be a number, not 'tall'.")).to_be_visible()
+    expect(page.locator(".rm-status")).to_have_text("")
+    every = visit(
+        voila
+        + "everything.ipynb?mode=b&sides=right&since=2026-02-03&span=4,5&options={}&color=DARK_BLUE&active=no&weight=1"
+    )
+    expect(every.get_by_label("Mode")).to_have_value("1")
+    expect(every.get_by_label("left")).not_to_be_checked()
+    expect(every.get_by_label("right")).to_be_checked()
+    expect(every.get_by_label("Since")).to_have_value("2026-02-03")
+    expect(every.get_by_role("group", name="Span").get_by_label("to")).to_have_value("5")
+    expect(every.get_by_label("Options")).to_have_value("{}")
+    expect(every.get_by_label("Paint")).to_have_value("1")
+    expect(every.get_by_label("Active")).not_to_be_checked()
+
+
+def test_downloads(voila, visit):
+    """The table as CSV and JSON, and the run as a notebook."""
+    page = visit(voila + "table.ipynb")
+    press(page, "Run")
+    done(page)
+    expect(page.locator(".restified-outputs img")).to_be_visible()
+    expect(page.locator(".restified-result table")).to_be_visible()
+    saved = {}
+    for label in ("Download CSV", "Download JSON", "Download the run as a notebook"):
+        with page.expect_download() as download:
+            press(page, label)
+        saved[download.value.suggested_filename] = pathlib.Path(download.value.path()).read_text()
+    assert saved["table.csv"].splitlines()[-1].endswith("2")
+    assert json.loads(saved["table.json"])
+    assert json.loads(saved["table_run.ipynb"])["nbformat"] == 4
+
+
+def test_presets_of_the_visitors_own(voila, visit):
+    """Values are kept in the browser under a name, and had back."""
+    page = visit(voila + "area.ipynb")
+    page.get_by_label("Height").fill("7")
+    page.get_by_text("Presets").click()
+    page.get_by_label("Save as preset").fill("seven")
+    press(page, "Save these values")
+    press(page, "Reset")
+    expect(page.get_by_label("Height")).to_have_value("2")
+    press(page, "seven")
+    expect(page.get_by_label("Height")).to_have_value("7")
+
+
+def test_a_progress_bar_moves(voila, visit, folder):
+    """tqdm inside the Model is seen while it runs."""
+    page = visit(voila + "bar.ipynb")
+    press(page, "Run")
+    expect(page.locator(".restified-outputs")).to_contain_text("2/4")
+    (folder / "gate").touch()
+    done(page)
+    expect(page.locator(".restified-outputs")).to_contain_text("4/4")
+
+
+def test_a_view_stands_beside_models(voila, visit):
+    """A notebook without our tags is shown as it is: two forms in tabs, one of which feeds the other."""
+    page = visit(voila + "view.ipynb")
+    expect(page.get_by_role("heading", name="A View of the author's")).to_be_visible()
+    page.get_by_label("Width").filter(visible=True).fill("5")
+    page.get_by_role("button", name="Run", exact=True).filter(visible=True).click()
+    expect(page.locator(".rm-status").filter(visible=True)).to_contain_text("Done")
+    page.get_by_role("tab", name="Second").click()
+    expect(page.get_by_text("from Area: 10.0")).to_be_visible()
+    expect(page.locator(".restified-result").filter(visible=True)).to_contain_text("20.0")
+
+
+def test_two_visitors_and_the_end_of_their_kernels(folder, visit):
+    """Each visitor has a kernel of their own, which is culled after the page is closed, whatever it runs."""
+    soon = ("--MappingKernelManager.cull_idle_timeout=20", "--MappingKernelManager.cull_interval=1")
+    with dashboard(folder / "endless.ipynb", *soon) as url:
+        pages = [visit(url) for _ in range(2)]
+        pids = []
+        for page in pages:
+            press(page, "Run")
+            outputs = page.locator(".restified-outputs")
+            expect(outputs).to_contain_text("pid")
+            pids.append(int(outputs.inner_text().split()[1]))
+        assert pids[0] != pids[1]
+        press(pages[0], "Cancel")
+        expect(pages[0].locator(".rm-status")).to_contain_text("Cancelled")
+        expect(pages[1].locator(".rm-status")).to_contain_text("Running")
+        for page in pages:
+            page.close()
+        latest = time.monotonic() + 120
+        while any(map(_is_alive, pids)):
+            assert time.monotonic() < latest, "kernels of pages that are closed are still there"
+            time.sleep(0.05)  # the condition is a process, which nothing tells of
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_with_forty_parameters(voila, visit, scheme):
+    """At 390 px nothing is wider than the page, in either theme, and every field can be had."""
+    page = visit(voila + f"forty.ipynb?theme={scheme}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_label("Parameter number 39").fill("5")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    boxes = page.locator("input:visible").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().right)"
+    )
+    assert max(boxes) <= 390
+    press(page, "Run")
+    done(page)
+
+
+def test_a_single_file(folder, visit):
+    """`restified dashboard model.ipynb` shows the Model at the root of the server."""
+    with dashboard(folder / "area.ipynb", "--theme=dark", "--debug") as url:
+        page = visit(url)
+        page.get_by_label("Height").fill("4")
+        press(page, "Run")
+        done(page)
+        expect(page.locator(".restified-result")).to_contain_text("12.0")
+        page.close()  # before its server goes
+
+
+def test_in_jupyterlab(folder, visit, write):
+    """The same form in JupyterLab, as the output of a cell."""
+    view = node("%load_ext restified_magics\n%call_notebook broken.ipynb --form n=0")
+    (folder / "lab.ipynb").write_text(json.dumps(view))
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.port={port}",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    with served(command, f"http://127.0.0.1:{port}/api", folder / "lab.log", folder) as _:
+        page = visit(f"http://127.0.0.1:{port}/lab/tree/lab.ipynb")
+        expect(page.get_by_text("| Idle")).to_be_visible()
+        page.get_by_text("%call_notebook").click()
+        page.keyboard.press("Shift+Enter")
+        field = page.get_by_label("N", exact=True)
+        expect(field).to_have_value("0")
+        press(page, "Run")
+        alert = page.get_by_role("alert").filter(has_text="ZeroDivisionError")
+        expect(alert).to_contain_text("cell 2, line 1")
+        alert.get_by_text("Traceback", exact=True).click()
+        expect(alert).to_contain_text("secret_formula")
+        field.fill("4")
+        field.press("Enter")
+        done(page)
+        expect(page.locator(".restified-result")).to_contain_text("0.25")
+        page.close()

@@ -1,0 +1,73 @@
+"""`restified view`: the View that it writes works as it is, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+
+import nbclient
+import nbformat
+import pytest
+from click.testing import CliRunner
+from conftest import node, parameters, returns
+
+from restified_magics.scaffold import command
+
+
+def view(*arguments):
+    return CliRunner().invoke(command, list(map(str, arguments)))
+
+
+@pytest.fixture
+def area(write):
+    return write(*node(parameters("width = 3"), returns("width * 2"))["cells"], name="area model.ipynb")
+
+
+def test_the_view_works_as_it_is(area):
+    """It is a valid notebook, which runs from top to bottom and calls the Model."""
+    done = view(area)
+    assert done.exit_code == 0, done.output
+    path = area.with_name("area model_view.ipynb")
+    assert str(path) in done.output
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
+    assert notebook.cells[-1].source == "model(width=3)"
+    assert notebook.cells[-1].outputs[0].data["text/plain"] == "6"
+
+
+def test_it_finds_the_model_from_another_folder(area, tmp_path):
+    """The path in it is as seen from where the View is."""
+    (tmp_path / "views").mkdir()
+    target = tmp_path / "views" / "mine.ipynb"
+    assert view(area, "--output", target).exit_code == 0
+    assert 'PythonModel("../area model.ipynb")' in json.loads(target.read_text())["cells"][1]["source"]
+
+
+def test_nothing_is_overwritten(area):
+    """A View that is there stays, unless one says so; the Model itself in any case."""
+    assert view(area).exit_code == 0
+    again = view(area)
+    assert again.exit_code != 0
+    assert "--force" in again.output
+    assert view(area, "--force").exit_code == 0
+    before = area.read_bytes()
+    assert "is the Model itself" in view(area, "--output", area, "--force").output
+    assert area.read_bytes() == before
+
+
+def test_what_is_no_notebook(tmp_path):
+    """It says so, and writes nothing."""
+    path = tmp_path / "text.ipynb"
+    path.write_text("no notebook")
+    done = view(path)
+    assert done.exit_code != 0
+    assert "is not a notebook" in done.output
+    assert not (tmp_path / "text_view.ipynb").exists()
+
+
+def test_required_parameters(write):
+    """A call that would need values is left to the form."""
+    path = write(*node(parameters("n: int"), returns("n"))["cells"])
+    assert view(path).exit_code == 0
+    cells = json.loads(path.with_name("model_view.ipynb").read_text())["cells"]
+    assert not any(cell["source"].startswith("model(") for cell in cells)
