@@ -580,8 +580,6 @@ def _seconds(timeout: float | None) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout must be a number of seconds or None, not {shorten(timeout)}")
     if not 0 < timeout < threading.TIMEOUT_MAX:
-        most = (
-            "" if timeout != timeout or timeout <= 0 else ", and less than 292 years; None is without limit"
-        )
-        raise ValueError(f"timeout must be more than 0 seconds{most}, not {timeout!r}")
+        too_long = ", and less than 292 years (None is without limit)" if timeout > 0 else ""
+        raise ValueError(f"timeout must be more than 0 seconds{too_long}, not {timeout!r}")
     return timeout

@@ -144,7 +144,7 @@ class Notebook:
         ends = self.with_role("return")
         if ends and not ends[0].raises:
             found += [
-                f"cell {cell.number}: its parameters have no effect, since cell {ends[0].number} returns before it"
+                f"cell {cell.number}: its parameters have no effect: cell {ends[0].number} returns before it"
                 for cell in self.with_role("parameters")
                 if cell.number > ends[0].number
             ]
