@@ -191,6 +191,7 @@ def test_another_kernelspec(tmp_path):
 
 def test_on_a_dask_cluster(tmp_path):
     """With the address of a scheduler, calls run on its workers, each in a process of its own there."""
+    import dask.config
     from distributed import LocalCluster
 
     root = tmp_path / "root"
@@ -203,7 +204,8 @@ def test_on_a_dask_cluster(tmp_path):
         returns("1"),
     )
     options = {"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
-    with LocalCluster(host="127.0.0.1", **options) as cluster:
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "120s"})  # of a machine with much to do
+    with patience, LocalCluster(host="127.0.0.1", **options) as cluster:
         config = {"RestifiedApp": {"dask_scheduler": cluster.scheduler_address}}
         with serving(root, tmp_path, config) as server:
             parent, x = server.call("where.ipynb", x=5).json
