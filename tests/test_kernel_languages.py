@@ -316,3 +316,76 @@ def test_examples_are_where_they_are_said_to_be():
     """The index of the examples names them."""
     index = pathlib.Path(EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"{name}.ipynb" in index for name in ("growth", "disk_usage", "words"))
+
+
+@pytest.mark.parametrize("source", ["exit 3", "exit 0", "exec true", "kill -9 $$", "set -e; false"])
+def test_shell_that_ends_is_no_success(source):
+    """Its kernel would start another shell, without the names of this one, and say nothing."""
+    with pytest.raises(CellError, match="ExitStatus: the shell was ended by the cell") as caught:
+        model("bash", source, returns("echo on"))()
+    assert caught.value.cell == 1
+
+
+@needs_r
+def test_quit_in_r_is_no_success():
+    """As `exit()` in Python."""
+    with pytest.raises(CellError, match="quit: the cell ends the kernel"):
+        model("R", "quit(status = 3)", returns("1"))()
+
+
+def test_shell_has_no_input():
+    """Nobody is there to answer: what reads gets the end of the file."""
+    assert model("bash", returns("cat; echo end"))() == ["end"]
+
+
+def test_numbers_of_a_shell_stay_numbers(target):
+    """In arithmetic a shell runs what stands in brackets: only a number is given where a number is the default."""
+    for declared in ("n=3", "declare -i n=3"):
+        asked = model("bash", parameters(declared), returns("echo $((n + 1))"))
+        assert asked(n=4) == asked(n="4") == 5
+        with pytest.raises(ParameterError, match="must be a number, as its default is"):
+            asked(n=f"a[$(touch {target})]")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "value"),
+    [
+        ("typescript", "[2 ** 60, -0]", [2.0**60, -0.0]),
+        pytest.param("R", "c(2^60, -0)", [2.0**60, -0.0], marks=needs_r),
+    ],
+)
+def test_odd_numbers_are_what_they_were(name, source, value):
+    """Doubles beyond exact integers, and the zero with a sign."""
+    found = model(name, returns(source))()
+    assert found == value
+    assert str(found[1]) == "-0.0"
+
+
+@needs_r
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("list(a = 1, a = 2)", "a name that occurs twice"),
+        ("array(1:8, c(2, 2, 2))", "array of 3 dimensions"),
+        (r"'\xff'", "text that is no UTF-8"),
+    ],
+)
+def test_nothing_of_a_value_is_lost(source, message):
+    """What would come back without a part of it is refused."""
+    with pytest.raises(ReturnError, match=message):
+        model("R", returns(source))()
+
+
+@needs_r
+def test_many_texts_of_r_come_back_whole():
+    """With quotes, backslashes and control characters in them."""
+    found = model("R", returns(r"""paste0(1:50000, '"\\\n\u2028')"""))()
+    assert (len(found), found[-1]) == (50_000, '50000"\\\n\u2028')
+
+
+def test_two_variables_of_one_statement_are_no_parameters():
+    """One of them could not be given without the other."""
+    assert list(model("typescript", parameters("let a = 1, b = 2;\nlet c = 3"), returns("c")).parameters) == [
+        "c"
+    ]

@@ -398,8 +398,11 @@ def test_secrets_of_a_server_stay_outside(monkeypatch):
     """Environment variables that open a Jupyter server are not handed to kernels; others are."""
     monkeypatch.setenv("JUPYTER_TOKEN", "secret")
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("JUPYTER_GATEWAY_HEADERS", "secret")
+    monkeypatch.setenv("JUPYTER_GATEWAY_HTTP_PWD", "secret")
     monkeypatch.setenv("MY_SETTING", "kept")
-    found = returned("import os\n{k: v for k, v in os.environ.items() if 'TOKEN' in k or k == 'MY_SETTING'}")
+    wanted = "{k: v for k, v in os.environ.items() if 'TOKEN' in k or 'GATEWAY' in k or k == 'MY_SETTING'}"
+    found = returned(f"import os\n{wanted}")
     assert found == {"MY_SETTING": "kept"}
 
 
@@ -565,3 +568,46 @@ async def _settled(model):
     pool = model._pool(model.notebook)
     while len(pool._ready) < pool.size or pool._starting:
         await asyncio.sleep(0.01)
+
+
+# ------------------------------------------------------------- what is not to be
+
+
+def test_no_cell_runs_after_the_time_is_up(tmp_path):
+    """Also where the cell that was interrupted has kept the interrupt to itself."""
+    later = tmp_path / "later"
+    swallows = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
+    with pytest.raises(ModelTimeout) as caught:
+        KernelModel(node(swallows, f"open({str(later)!r}, 'w')", returns("1"))).execute(timeout=0.5)
+    assert caught.value.cell == 1
+    assert not later.exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "5", "'x'"])
+def test_messages_like_ours_are_ignored(content):
+    """Whatever is in them."""
+    source = f"display({{'application/vnd.restified-magics.event+json': {content}}}, raw=True)"
+    assert KernelModel(node(source, returns("1")))() == 1
+
+
+def test_models_that_call_each_other_without_end_are_told():
+    """Through kernels too, with the chain of their names."""
+    source = (
+        "from restified_magics import KernelModel\n"
+        "def node(source):\n"
+        "    cell = {'cell_type': 'code', 'metadata': {'tags': ['return']}, 'source': source}\n"
+        "    return {'nbformat': 4, 'nbformat_minor': 4, 'metadata': {}, 'cells': [cell]}\n"
+        "import json, os\n"
+        "os.environ['RESTIFIED_MAGICS_CHAIN'] = json.dumps(json.loads(os.environ['RESTIFIED_MAGICS_CHAIN']) * 30)\n"
+        "KernelModel(node('1'), name='inner')()"
+    )
+    with pytest.raises(CellError, match=r"ModelRecursionError: Models nested 31 deep: outer → .* → inner"):
+        KernelModel(node(source), name="outer")()
+
+
+def test_children_in_sessions_of_their_own_end_with_the_kernel(marked):
+    """Whatever a cell has started, as long as it belongs to it."""
+    source = "import subprocess\nsubprocess.Popen(['sleep', '60'], start_new_session=True)"
+    with KernelModel(node(source, returns("1"))) as model:
+        assert model() == 1
+    wait_until_gone(marked)

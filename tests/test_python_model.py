@@ -742,3 +742,104 @@ def test_no_warning_of_ours_is_needed_to_read_a_notebook():
         warnings.simplefilter("error")
         assert model(parameters(r"x = '\d'"), returns("x")).parameters["x"].default == "\\d"
     assert pathlib.Path(__file__).exists()
+
+
+# ------------------------------------------- as in Jupyter, where it is easily not
+
+
+def test_functions_pickle_through_a_module_beside_the_notebook(write):
+    """Nobody sees in the notebook's text what a module of its own does with its functions."""
+    path = write("import hp\ndef f():\n    return 3", returns("hp.there_and_back(f)()"))
+    (path.parent / "hp.py").write_text(
+        "import pickle\ndef there_and_back(x):\n    return pickle.loads(pickle.dumps(x))"
+    )
+    assert PythonModel(path)() == 3
+
+
+def test_capture_and_folder_magics_in_plain_python(tmp_path):
+    """They keep what they have seen in names that IPython gives."""
+    assert PythonModel(node("%%capture out\nprint('a')\n1 + 1", returns("out.stdout")))() == "a\n"
+    assert PythonModel(node(f"%cd -q {tmp_path}\n%cd -q -", returns("[len(In), Out]")))() == [1, {}]
+
+
+def test_last_value_is_the_models_own(ip, run):
+    """And not the View's."""
+    run("'of the view'")
+    assert PythonModel(node("5", "_ + 1", returns("_ + 1")))() == 7
+
+
+def test_rich_outputs_are_recorded_in_a_terminal_too(ip):
+    """Where IPython itself shows text only."""
+    ip.display_formatter.active_types = ["text/plain"]
+    [outputs, *_] = (
+        PythonModel(node("from IPython.display import HTML\nHTML('<b>x</b>')", returns("1"))).run().outputs
+    )
+    assert outputs[0]["data"]["text/html"] == "<b>x</b>"
+    assert ip.display_formatter.active_types == ["text/plain"]
+
+
+def test_cleaning_up_after_the_timeout_is_not_interrupted(tmp_path):
+    """It has the time of grace; a kernel is interrupted once, too."""
+    done = tmp_path / "done"
+    source = f"import time\ntry:\n    time.sleep(60)\nfinally:\n    time.sleep(0.3)\n    open({str(done)!r}, 'w').close()"
+    with pytest.raises(ModelTimeout):
+        PythonModel(node(source)).execute(timeout=0.2)
+    assert done.exists()
+
+
+def test_timeout_cancels_what_awaits_in_another_thread(tmp_path):
+    """The coroutine's `finally` runs, and nothing is left to itself."""
+    done, errors = tmp_path / "done", []
+    source = (
+        f"import asyncio\ntry:\n    await asyncio.sleep(60)\nfinally:\n    open({str(done)!r}, 'w').close()"
+    )
+
+    def call():
+        try:
+            PythonModel(node(source)).execute(timeout=0.2)
+        except ModelTimeout as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert errors[0].stopped
+    assert done.exists()
+
+
+def test_call_left_to_itself_leaves_the_callers_streams(tmp_path):
+    """When it ends at last, stdout is what its caller has made it meanwhile."""
+    import contextlib
+    import io
+
+    ended = tmp_path / "ended"
+    source = f"import time\ntime.sleep(2.5)\nopen({str(ended)!r}, 'w').close()"
+    thread = threading.Thread(
+        target=lambda: pytest.raises(ModelTimeout, PythonModel(node(source)).run, timeout=0.1)
+    )
+    thread.start()
+    thread.join()
+    buffer = io.StringIO()
+    with contextlib.redirect_stdout(buffer):
+        while not ended.exists() or any(each.name == "restified-call" for each in threading.enumerate()):
+            threading.Event().wait(0.01)
+        print("to the buffer")
+    assert buffer.getvalue() == "to the buffer\n"
+
+
+def test_parameters_without_effect_are_told(write):
+    """After the `return` cell, or in it."""
+    with pytest.warns(UserWarning, match="its parameters have no effect: cell 1 returns before it"):
+        PythonModel(node(returns("1"), parameters("x = 1")))()
+    with pytest.warns(UserWarning, match="has the tags `parameters` and `return`"):
+        PythonModel(node(cell("x = 1", "parameters", "return")))()
+
+
+def test_well_known_kernels_tell_the_language():
+    """A kernelspec that names none is not taken for Python."""
+    from restified_magics import NotebookError
+
+    with pytest.raises(
+        NotebookError, match="is a notebook in r, and PythonModel runs Python. Use KernelModel"
+    ):
+        PythonModel(node("1", kernelspec={"name": "ir", "display_name": "R"}))
