@@ -503,7 +503,7 @@ def test_in_jupyterlab(folder, visit, write):
         alert.get_by_text("Traceback", exact=True).click()
         expect(alert).to_contain_text("secret_formula")
         field.fill("4")
-        field.press("Enter")
+        press(page, "Run")
         done(page)
         expect(page.locator(".restified-result")).to_contain_text("0.25")
         page.close()
