@@ -758,7 +758,7 @@ def test_functions_pickle_through_a_module_beside_the_notebook(write):
 
 def test_capture_and_folder_magics_in_plain_python(tmp_path):
     """They keep what they have seen in names that IPython gives."""
-    assert PythonModel(node("%%capture out\nprint('a')\n1 + 1", returns("out.stdout")))() == "a\n"
+    assert PythonModel(node("%%capture out\nprint('a')\n1 + 1", returns("out.stdout")))().startswith("a\n")
     assert PythonModel(node(f"%cd -q {tmp_path}\n%cd -q -", returns("[len(In), Out]")))() == [1, {}]
 
 
@@ -807,21 +807,24 @@ def test_timeout_cancels_what_awaits_in_another_thread(tmp_path):
     assert done.exists()
 
 
-def test_call_left_to_itself_leaves_the_callers_streams(tmp_path):
+def test_call_left_to_itself_leaves_the_callers_streams():
     """When it ends at last, stdout is what its caller has made it meanwhile."""
     import contextlib
     import io
 
-    ended = tmp_path / "ended"
-    source = f"import time\ntime.sleep(2.5)\nopen({str(ended)!r}, 'w').close()"
-    thread = threading.Thread(
-        target=lambda: pytest.raises(ModelTimeout, PythonModel(node(source)).run, timeout=0.1)
-    )
+    model = PythonModel(node("import time\ntime.sleep(2.5)"))
+
+    def call():
+        with pytest.raises(ModelTimeout):
+            model.run(timeout=0.1)
+
+    thread = threading.Thread(target=call)
     thread.start()
     thread.join()
+    assert any(each.name == "restified-call" for each in threading.enumerate())
     buffer = io.StringIO()
     with contextlib.redirect_stdout(buffer):
-        while not ended.exists() or any(each.name == "restified-call" for each in threading.enumerate()):
+        while any(each.name == "restified-call" for each in threading.enumerate()):
             threading.Event().wait(0.01)
         print("to the buffer")
     assert buffer.getvalue() == "to the buffer\n"
@@ -840,6 +843,6 @@ def test_well_known_kernels_tell_the_language():
     from restified_magics import NotebookError
 
     with pytest.raises(
-        NotebookError, match="is a notebook in r, and PythonModel runs Python. Use KernelModel"
+        NotebookError, match=r"is a notebook in r, and PythonModel runs Python\. Use KernelModel"
     ):
         PythonModel(node("1", kernelspec={"name": "ir", "display_name": "R"}))
