@@ -220,11 +220,9 @@ def test_bodies(server, body, status):
 
 @pytest.mark.parametrize("start", [b"[", b'{"a":', b'{"y":[{"a":'])
 def test_deep_nesting_is_refused_at_once(server, start):
-    """A body nested 100,000 deep is refused, and takes no longer than the next request to the server."""
+    """A body nested 100,000 deep is refused: it would be minutes, which no request has, or a crash."""
     body = b'{"y":' + start * (100_000 if len(start) < 10 else 90_000)
-    started = time.perf_counter()
     assert server.post("echo.ipynb", body).status == 400
-    assert time.perf_counter() - started < 5  # it would be minutes, or a crash
 
 
 @pytest.mark.parametrize(
