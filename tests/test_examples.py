@@ -24,6 +24,8 @@ from conftest import EXAMPLES
 from restified_magics import CellError, ParameterError, PythonModel
 
 MODELS = ("fibonacci", "machine_report", "sales", "weather")
+#: Models in other languages, by the kernel that runs them: `test_kernel_languages` calls them.
+IN_KERNELS = {"disk_usage": "bash", "growth": "ir", "words": "deno"}
 NOTEBOOKS = sorted(path.name for path in EXAMPLES.glob("*.ipynb"))
 
 
@@ -43,8 +45,9 @@ def example(name: str) -> PythonModel:
 
 
 def test_every_model_has_a_view():
-    """There are Models, each with a View, and nothing else."""
-    assert sorted(f"{name}{end}.ipynb" for name in MODELS for end in ("", "_view")) == NOTEBOOKS
+    """There are Models, those in Python each with a View, and nothing else."""
+    here = [f"{name}{end}.ipynb" for name in MODELS for end in ("", "_view")]
+    assert sorted([*here, *(f"{name}.ipynb" for name in IN_KERNELS)]) == NOTEBOOKS
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -54,7 +57,7 @@ def test_notebooks_are_clean(name):
     notebook = nbformat.reads(text, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
-    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.kernelspec.name == IN_KERNELS.get(name.removesuffix(".ipynb"), "python3")
     for cell in notebook.cells:
         assert re.fullmatch("[a-z]+(-[a-z]+)*", cell.id)
         assert cell.cell_type == "markdown" or (cell.outputs, cell.execution_count) == ([], None)
