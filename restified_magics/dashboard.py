@@ -90,7 +90,10 @@ def prelaunch_hook(handler: Any, notebook: Any, cwd: str) -> Any:
         A notebook that shows the Model's dashboard, or None to show the notebook itself.
 
     Example:
-        >>> c.VoilaConfiguration.prelaunch_hook = prelaunch_hook  # doctest: +SKIP
+        >>> from traitlets.config import Config
+        >>> from restified_magics.dashboard import prelaunch_hook
+        >>> c = Config()  # there it is `get_config()`
+        >>> c.VoilaConfiguration.prelaunch_hook = prelaunch_hook
     """
     del cwd
     if not is_model(notebook):

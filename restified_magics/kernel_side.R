@@ -44,8 +44,10 @@ local({
 
   # texts as JSON has them, all at once: one call for each would take minutes for a table
   quoted <- function(x, where = "") {
-    x <- enc2utf8(as.character(x))
-    if (!all(validUTF8(x))) refused("text that is no UTF-8", where, "Convert it with iconv")
+    x <- as.character(x)
+    # before enc2utf8, which would write `<ff>` for what it cannot read
+    if (!all(validUTF8(x) | Encoding(x) == "latin1")) refused("text that is no UTF-8", where, "Convert it with iconv")
+    x <- enc2utf8(x)
     x <- gsub("\\", "\\\\", x, fixed = TRUE)
     x <- gsub("\"", "\\\"", x, fixed = TRUE)
     for (code in if (any(grepl("[[:cntrl:]]", x))) c(1:31, 127)) {

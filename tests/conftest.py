@@ -121,6 +121,14 @@ def in_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _same_folder() -> Iterator[None]:
+    """No test leaves the next one in another folder."""
+    before = os.getcwd()
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
 def _documented_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples in docstrings name files as seen from the repository."""
     if request.node.__class__.__name__ == "DoctestItem":

@@ -427,13 +427,13 @@ def test_dashboard(form):
     dashboard.close()
 
 
-def test_magics(ip, run, write):
+def test_magics(ip, run, write, monkeypatch):
     """`--form` shows a form that begins with the values, and calls nothing."""
     from restified_magics import load_ipython_extension
 
     load_ipython_extension(ip)
     ip.user_ns["path"] = str(write(*AREA["cells"]))
-    ip.run_line_magic("cd", f"-q {os.path.dirname(ip.user_ns['path'])}")
+    monkeypatch.chdir(os.path.dirname(ip.user_ns["path"]))
     made = run("form = %call_notebook model.ipynb --form width=4\nform")
     assert isinstance(made, Form)
     assert made.values == {"width": 4}

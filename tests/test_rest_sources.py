@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -30,6 +31,7 @@ def jp_server_config():
 @pytest.fixture
 def fetch(jp_asyncio_loop, jp_fetch):
     """jp_fetch, awaited."""
+    asyncio.set_event_loop(jp_asyncio_loop)  # its client makes a future before it awaits
 
     def fetched(*parts, **options):
         return jp_asyncio_loop.run_until_complete(jp_fetch(*parts, **options))
