@@ -63,7 +63,7 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - as many kinds a
         >>> plain([1, object()])
         Traceback (most recent call last):
             ...
-        restified_magics.encoding.Unencodable: [1] is an object, which cannot be written as JSON. \
+        restified_magics.encoders.Unencodable: [1] is an object, which cannot be written as JSON. \
 Return plain data instead, for instance a dict, a list or a DataFrame
     """
     cls = type(value)
