@@ -42,7 +42,7 @@ class Interactive(System):
 class Form(System):
     """``model.form()`` of a Model with as many parameters, each with bounds."""
 
-    modules = ("restified_magics.forms",)
+    modules = ("restified_magics.widgets.forms",)
     fields = 10
 
     def setup(self, workload: Workload) -> None:
@@ -97,7 +97,7 @@ class Execute(System):
 class Click(System):
     """From the message of a click on Run to the result on its way to the page."""
 
-    modules = ("restified_magics.forms",)
+    modules = ("restified_magics.widgets.forms",)
 
     def setup(self, workload: Workload) -> None:
         from restified_magics import PythonModel

@@ -30,7 +30,7 @@ class Request(System):
 class Restified(System):
     """``KernelModel(path).execute(params)``: a fresh kernel a call, which the pool has at hand."""
 
-    modules = ("restified_magics.kernel_model",)
+    modules = ("restified_magics.in_kernel.kernel_model",)
     reuse = False
 
     def setup(self, workload: Workload) -> None:
@@ -75,7 +75,7 @@ class Prepared(Restified):
         self.value = workload.value
 
     def call(self, params: dict[str, Any]) -> object:
-        from restified_magics.kernel_python import PythonRequest
+        from restified_magics.in_kernel.kernel_python import PythonRequest
 
         PythonRequest(self.model._begin(params), record=False)
         return self.value

@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from restified_magics.core.model import Model
+    from restified_magics.core.result import Result
     from restified_magics.errors import (
         CellError,
         ModelTimeout,
@@ -24,28 +26,26 @@ if TYPE_CHECKING:
         ParameterError,
         RestifiedError,
     )
-    from restified_magics.kernel_model import KernelModel
-    from restified_magics.model import Model
-    from restified_magics.parameters import Parameter
-    from restified_magics.python_model import PythonModel, execute_notebook
-    from restified_magics.result import Result
+    from restified_magics.in_kernel.kernel_model import KernelModel
+    from restified_magics.in_process.python_model import PythonModel, execute_notebook
+    from restified_magics.signature.parameters import Parameter
 
 __version__ = "0.1.0"
 
 # Each public name and the module that it comes from, imported when the name is first used.
 _HOMES = {
     "CellError": "errors",
-    "KernelModel": "kernel_model",
-    "Model": "model",
+    "KernelModel": "in_kernel.kernel_model",
+    "Model": "core.model",
     "ModelTimeout": "errors",
     "NotebookError": "errors",
     "NotebookWarning": "errors",
-    "Parameter": "parameters",
+    "Parameter": "signature.parameters",
     "ParameterError": "errors",
-    "PythonModel": "python_model",
+    "PythonModel": "in_process.python_model",
     "RestifiedError": "errors",
-    "Result": "result",
-    "execute_notebook": "python_model",
+    "Result": "core.result",
+    "execute_notebook": "in_process.python_model",
 }
 
 __all__ = [
@@ -78,20 +78,20 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ip: Any) -> None:
     """``%load_ext restified_magics``."""
-    from restified_magics.magics import load
+    from restified_magics.ipython.magics import load
 
     load(ip)
 
 
 def unload_ipython_extension(ip: Any) -> None:
     """``%unload_ext restified_magics``."""
-    from restified_magics.magics import unload
+    from restified_magics.ipython.magics import unload
 
     unload(ip)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     """What Jupyter Server loads: notebooks as REST endpoints."""
-    from restified_magics.server import RestifiedApp
+    from restified_magics.rest.server import RestifiedApp
 
-    return [{"module": "restified_magics.server", "app": RestifiedApp}]
+    return [{"module": "restified_magics.rest.server", "app": RestifiedApp}]

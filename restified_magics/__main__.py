@@ -1,6 +1,6 @@
 """``python -m restified_magics`` is ``restified``."""
 
-from restified_magics.cli import main
+from restified_magics.command_line.cli import main
 
 __all__ = ["main"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, Literal, get_args
 
+from restified_magics.core.model import Model
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.sources import open_source
 from restified_magics.errors import NotebookError
-from restified_magics.model import Model
-from restified_magics.notebook import Notebook
-from restified_magics.python_model import PythonModel
-from restified_magics.sources import open_source
+from restified_magics.in_process.python_model import PythonModel
 
 __all__ = ["ENGINES", "Engine", "open_model"]
 
@@ -51,7 +51,9 @@ def open_model(
         engine = "python"
     if engine == "python":
         return PythonModel(source, scope="isolated", **options)
-    from restified_magics.kernel_model import KernelModel  # slow to import: it brings jupyter_client
+    from restified_magics.in_kernel.kernel_model import (
+        KernelModel,  # slow to import: it brings jupyter_client
+    )
 
     return KernelModel(source, kernel_name=kernel, **options)
 

@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from restified_magics.result import Result
+    from restified_magics.core.result import Result
 
 __all__ = [
     "CallError",
@@ -116,7 +116,7 @@ class CallError(RestifiedError):
     """A call that began, and ended before it gave its value.
 
     Attributes:
-        result: the call's :class:`~restified_magics.result.Result` up to then, or None.
+        result: the call's :class:`~restified_magics.core.result.Result` up to then, or None.
     """
 
     result: Result | None = None
@@ -161,7 +161,7 @@ class CellError(CallError):
         ename: class name of the exception, as in an ``error`` output of nbformat.
         evalue: its message.
         traceback: the traceback as text, from the Model's first frame on.
-        result: the call's :class:`~restified_magics.result.Result` up to the failure.
+        result: the call's :class:`~restified_magics.core.result.Result` up to the failure.
     """
 
     def __init__(  # noqa: PLR0913 - all of it is what the caller wants to know
@@ -204,7 +204,7 @@ class ModelTimeout(CallError, TimeoutError):  # noqa: N818 - the word of the fie
         cell: position of the cell that was running, counted from 1, or None between cells.
         stopped: False where a thread blocked in C code could not be stopped: the call was left
             to itself, and what it still does reaches neither a result nor an output.
-        result: the call's :class:`~restified_magics.result.Result` up to then.
+        result: the call's :class:`~restified_magics.core.result.Result` up to then.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class ModelCancelled(CallError):  # noqa: N818 - the word of the field
         cell: position of the cell that was running, counted from 1, or None between cells.
         stopped: False where a thread blocked in C code could not be stopped: the call was left
             to itself, and what it still does reaches neither a result nor an output.
-        result: the call's :class:`~restified_magics.result.Result` up to then.
+        result: the call's :class:`~restified_magics.core.result.Result` up to then.
 
     Example:
         >>> print(ModelCancelled("rows.ipynb", cell=4))
@@ -260,7 +260,7 @@ class ReturnError(CallError):
         notebook: the path or name of the Model's notebook.
         cell: position of the ``return`` cell, counted from 1.
         reason: what it is, and what to return instead.
-        result: the call's :class:`~restified_magics.result.Result`, without the value.
+        result: the call's :class:`~restified_magics.core.result.Result`, without the value.
 
     Example:
         >>> print(ReturnError("rows.ipynb", cell=4, reason="it is a generator. Return a list of it"))
@@ -297,7 +297,7 @@ class KernelDied(CallError):  # noqa: N818 - the word of the field
         reason: how it ended, and what can be done.
         cell: position of the cell that was running, counted from 1, or None between cells.
         said: the last lines that the kernel's program wrote by itself.
-        result: the call's :class:`~restified_magics.result.Result` up to then.
+        result: the call's :class:`~restified_magics.core.result.Result` up to then.
 
     Example:
         >>> print(KernelDied("rows.ipynb", reason="the kernel was killed by SIGKILL", cell=3))

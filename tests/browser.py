@@ -114,7 +114,7 @@ def _answers(url: str) -> bool:
 def dashboard(path: pathlib.Path, *options: str) -> Iterator[str]:
     """`restified dashboard` on a file or a folder; gives its URL."""
     port = free_port()
-    start = "from restified_magics.dashboard_command import command; command()"
+    start = "from restified_magics.widgets.dashboard_command import command; command()"
     command = [sys.executable, "-c", start, str(path), "--no-browser", f"--port={port}", *options]
     folder = path if path.is_dir() else path.parent
     with served(command, f"http://127.0.0.1:{port}/", folder / "voila.log", folder) as url:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from restified_magics.isolated_child import report
+from restified_magics.isolated.isolated_child import report
 
 STATE: list[int] = []
 

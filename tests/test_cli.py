@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import cell, parameters, returns
 
-from restified_magics.cli import COMMANDS, main
+from restified_magics.command_line.cli import COMMANDS, main
 
 
 @pytest.fixture
@@ -402,7 +402,7 @@ def test_start_is_light():
         "pandas",
     )
     program = (
-        "import sys\nfrom restified_magics.cli import main\n"
+        "import sys\nfrom restified_magics.command_line.cli import main\n"
         "main(['call', 'examples/fibonacci.ipynb', 'n=20'], standalone_mode=False)\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )

@@ -9,7 +9,7 @@ import pytest
 from conftest import node, parameters, returns
 
 from restified_magics import PythonModel
-from restified_magics.controller import Controller, Reading
+from restified_magics.widgets.controller import Controller, Reading
 
 DOUBLE = node(parameters("n = 1"), returns("n * 2"))
 GATED = node(parameters("gate = None\nn = 1"), "gate.wait(60)", returns("n"))

@@ -10,7 +10,7 @@ import pytest
 from conftest import node, parameters, returns
 
 from restified_magics import CellError, ModelTimeout, PythonModel
-from restified_magics.deadline import Deadline, Expired, within
+from restified_magics.core.deadline import Deadline, Expired, within
 
 NESTED = "from restified_magics import PythonModel\nvalue = PythonModel(inner).execute(timeout=limit)"
 ENDLESS = node("while True: pass", returns("1"))
@@ -99,7 +99,7 @@ def test_expired_deadline_stops_at_once():
     outcome = []
 
     def work():
-        from restified_magics.deadline import interruptible
+        from restified_magics.core.deadline import interruptible
 
         with interruptible():
             started.set()

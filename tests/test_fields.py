@@ -14,9 +14,9 @@ from annotated_types import Ge, Le
 from pydantic import AwareDatetime, SecretStr
 
 from restified_magics import Parameter
-from restified_magics.enums import IsoDate, notebook_enum
-from restified_magics.fields import Upload, make_field
-from restified_magics.parameters import MISSING
+from restified_magics.signature.enums import IsoDate, notebook_enum
+from restified_magics.signature.parameters import MISSING
+from restified_magics.widgets.fields import Upload, make_field
 
 Color = notebook_enum("Color", (Enum,), {"RED": 1, "DARK_BLUE": 2})
 

@@ -17,9 +17,9 @@ import pytest
 from conftest import cell, node, parameters, returns
 
 from restified_magics import PythonModel
-from restified_magics.filling import written
-from restified_magics.languages import language_of
-from restified_magics.spelling import spelled_out
+from restified_magics.core.filling import written
+from restified_magics.core.spelling import spelled_out
+from restified_magics.signature.languages import language_of
 
 
 def filled(source, **params):

@@ -11,8 +11,8 @@ import pytest
 from conftest import cell, node, parameters, returns
 
 from restified_magics import ParameterError, PythonModel
-from restified_magics.forms import Form
-from restified_magics.panel import Panel
+from restified_magics.widgets.forms import Form
+from restified_magics.widgets.panel import Panel
 
 AREA = node(
     cell("# Area of a rectangle\n\nAs *everybody* knows it.", kind="markdown"),

@@ -23,13 +23,13 @@ from annotated_types import Ge, Gt, Le, MinLen
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from restified_magics.annotations import AnnotationReader
-from restified_magics.assignments import ParameterCell
-from restified_magics.colab import read_param, read_title
-from restified_magics.facts import facts, without_bounds
-from restified_magics.grammar import ParameterSet, read_parameters
-from restified_magics.known_names import UnreadableError
-from restified_magics.parameters import MISSING, Parameter
+from restified_magics.signature.annotations import AnnotationReader
+from restified_magics.signature.assignments import ParameterCell
+from restified_magics.signature.colab import read_param, read_title
+from restified_magics.signature.facts import facts, without_bounds
+from restified_magics.signature.grammar import ParameterSet, read_parameters
+from restified_magics.signature.known_names import UnreadableError
+from restified_magics.signature.parameters import MISSING, Parameter
 
 
 def read(*sources: str, untagged: tuple[str, ...] = ()) -> ParameterSet:
@@ -1122,7 +1122,7 @@ def test_cells_without_the_tag_are_not_parsed_unless_they_can_matter(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many cells, those are parsed that may bind a name that an annotation needs."""
-    from restified_magics import layout
+    from restified_magics.signature import layout
 
     parsed: list[str] = []
     real = layout.parse

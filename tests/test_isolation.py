@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from restified_magics.errors import TaskDied
-from restified_magics.isolation import IsolatedExecutor
+from restified_magics.isolated.isolation import IsolatedExecutor
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ def test_spawn():
 
 SCRIPT = """
 import os, pathlib, sys, time
-from restified_magics.isolation import IsolatedExecutor
+from restified_magics.isolated.isolation import IsolatedExecutor
 
 print("imported", __name__, flush=True)
 

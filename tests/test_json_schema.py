@@ -12,9 +12,9 @@ from annotated_types import Ge
 from conftest import parameters, returns
 
 from restified_magics import PythonModel
-from restified_magics.json_schema import json_schema, object_schema
-from restified_magics.parameters import Parameter
-from restified_magics.reading import read_json
+from restified_magics.signature.json_schema import json_schema, object_schema
+from restified_magics.signature.parameters import Parameter
+from restified_magics.signature.reading import read_json
 
 
 class Color(enum.Enum):

@@ -21,7 +21,7 @@ from conftest import ROOT, cell, node, parameters, returns
 
 from restified_magics import CellError, KernelModel, ModelTimeout, NotebookError, ParameterError
 from restified_magics.errors import KernelDied, ReturnError
-from restified_magics.kernel_pool import KernelPool
+from restified_magics.in_kernel.kernel_pool import KernelPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="counts processes as POSIX has them")
 

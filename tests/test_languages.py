@@ -8,8 +8,8 @@ import pytest
 from conftest import node, parameters, returns
 
 from restified_magics import KernelModel, NotebookError
-from restified_magics.languages import language_of
-from restified_magics.literals import read_javascript, read_r, read_shell
+from restified_magics.signature.languages import language_of
+from restified_magics.signature.literals import read_javascript, read_r, read_shell
 
 
 def fields(language, source):

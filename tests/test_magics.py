@@ -19,8 +19,8 @@ from IPython.core.error import UsageError
 from IPython.utils.capture import capture_output
 
 from restified_magics import CellError, ModelTimeout, NotebookError, ParameterError, PythonModel, Result
-from restified_magics.expressions import split_values
-from restified_magics.model import Model
+from restified_magics.core.model import Model
+from restified_magics.ipython.expressions import split_values
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from conftest import parameters, returns
 
 from restified_magics import CellError, KernelModel, ParameterError, PythonModel, RestifiedError
 from restified_magics.errors import ModelTimeout, ReturnError, TaskDied
-from restified_magics.isolation import IsolatedExecutor
+from restified_magics.isolated.isolation import IsolatedExecutor
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from IPython.display import HTML, JSON, SVG, Image, Markdown
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
+from restified_magics.core.media import offered, render
 from restified_magics.errors import MediaError
-from restified_magics.media import offered, render
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

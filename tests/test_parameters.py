@@ -23,10 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
-from restified_magics.enums import notebook_enum, revive
+from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError
-from restified_magics.parameters import MISSING, Parameter, bind
-from restified_magics.telling import shorten
+from restified_magics.signature.enums import notebook_enum, revive
+from restified_magics.signature.parameters import MISSING, Parameter, bind
 
 
 def declared(type_: Any, **more: Any) -> Parameter:
@@ -292,8 +292,8 @@ def test_declared_plain_values_and_undeclared_ones_do_not_need_pydantic() -> Non
     """A call with values of the right type does not import pydantic, nor does reading plain parameters."""
     script = (
         "import sys\n"
-        "from restified_magics.grammar import ParameterCell, read_parameters\n"
-        "from restified_magics.parameters import bind\n"
+        "from restified_magics.signature.grammar import ParameterCell, read_parameters\n"
+        "from restified_magics.signature.parameters import bind\n"
         "source = 'a: int = 1\\nb = 2  # B (0..9)\\nc: Annotated[int, Ge(1)] = 3\\nd: Optional[date] = None\\n'\n"
         "source += 'e: Literal[0, 1] = 0\\nf: float | None = None\\ng = 1 #@param {type:\"number\"}'\n"
         "ps = read_parameters([ParameterCell(0, source, True)]).parameters\n"

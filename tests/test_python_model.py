@@ -652,7 +652,7 @@ def test_thread_blocked_in_c_is_let_go():
     for left in threading.enumerate():
         if left.name == "restified-call":
             left.join(30)
-    assert type(sys.stdout).__module__ != "restified_magics.capture"
+    assert type(sys.stdout).__module__ != "restified_magics.in_process.capture"
 
 
 # ------------------------------------------------------------- IPython's view

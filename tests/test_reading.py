@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restified_magics import Parameter, ParameterError
-from restified_magics.enums import IsoDate, notebook_enum
-from restified_magics.reading import as_text, bind_json, bind_text, read_json, read_text
+from restified_magics.signature.enums import IsoDate, notebook_enum
+from restified_magics.signature.reading import as_text, bind_json, bind_text, read_json, read_text
 
 Color = notebook_enum("Color", (Enum,), {"RED": 1, "BLUE": "b"})
 Access = notebook_enum("Access", (Flag,), {"READ": 1, "WRITE": 2})

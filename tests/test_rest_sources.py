@@ -17,7 +17,7 @@ from pytest_jupyter.jupyter_server import *  # noqa: F403
 from rest_server import is_running, serving
 from tornado.httpclient import HTTPClientError
 
-from restified_magics.handlers import SERVICE
+from restified_magics.rest.handlers import SERVICE
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_base_url(fetch, jp_root_dir, jp_base_url):
 
 def test_the_service_can_be_replaced(fetch, jp_serverapp):
     """Handlers ask the service that they are given, and nothing else."""
-    from restified_magics.isolated_call import Given
-    from restified_magics.problems import Problem
+    from restified_magics.isolated.isolated_call import Given
+    from restified_magics.rest.problems import Problem
 
     asked = []
 
@@ -265,12 +265,12 @@ def test_the_extension_is_light_and_in_order(tmp_path):
 def test_every_trait_is_documented():
     """What can be configured is listed with its help by `jupyter restified --help-all`."""
     done = subprocess.run(
-        [sys.executable, "-m", "restified_magics.server", "--help-all"],
+        [sys.executable, "-m", "restified_magics.rest.server", "--help-all"],
         capture_output=True,
         text=True,
         check=True,
     )
-    from restified_magics.server import RestifiedApp
+    from restified_magics.rest.server import RestifiedApp
 
     for name, trait in RestifiedApp.class_own_traits(config=True).items():
         assert trait.help, name

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import node, parameters, returns
 
-from restified_magics.scaffold import command
+from restified_magics.widgets.scaffold import command
 
 
 def view(*arguments):

@@ -17,181 +17,65 @@ import restified_magics
 from restified_magics import errors
 
 PACKAGE = ROOT / "restified_magics"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+)
 
-# The storeys of the design: a module imports from its own or from one below, and faces never from each other.
+# The storeys of the design, each a few folders (and modules that stand beside them). A module imports from
+# its own storey or from one below, and a face never from another face.
 STOREYS = {
-    "core": [
-        "errors",
-        "environment",
-        "accept",
-        "json_schema",
-        "source",
-        "known_names",
-        "arithmetic",
-        "enums",
-        "facts",
-        "annotations",
-        "plain_types",
-        "telling",
-        "parameters",
-        "reading",
-        "layout",
-        "colab",
-        "comments",
-        "assignments",
-        "grammar",
-        "notebook",
-        "sources",
-        "result",
-        "deadline",
-        "runs",
-        "summary",
-        "model",
-        "cell_bar",
-        "statements",
-        "literals",
-        "languages",
-        "encoding",
-        "encoders",
-        "encoding_kinds",
-        "encoding_classes",
-        "encoding_tables",
-        "richness",
-        "media",
-        "plain_json",
-        "filling",
-        "spelling",
-        "executed",
-    ],
-    "models": [
-        "python_model",
-        "engines",
-        "mapping",
-        "crews",
-        "parcels",
-        "store",
-        "execution",
-        "program",
-        "free_names",
-        "tracebacks",
-        "capture",
-        "figures",
-        "process_state",
-        "local_modules",
-        "loops",
-        "shell",
-        "steps",
-        "keeper",
-        "warden",
-        "process_tree",
-        "kernel_connection",
-        "kernel_process",
-        "kernel_pool",
-        "fork_server",
-        "kernel_python",
-        "kernel_side",
-        "kernel_language",
-        "dialects",
-        "outlets",
-        "kernel_model",
-        "isolation",
-        "isolated_process",
-        "isolated_child",
-        "isolated_call",
-        "packing",
-    ],
-    "faces": [
-        "controls",
-        "fields",
-        "entries",
-        "controller",
-        "shown",
-        "downloads",
-        "panel",
-        "bar",
-        "address",
-        "result_views",
-        "forms",
-        "dashboard",
-        "dashboard_command",
-        "scaffold",
-        "__main__",
-        "cli",
-        "terminal",
-        "command_values",
-        "call_command",
-        "show_command",
-        "run_command",
-        "map_command",
-        "shell_completion",
-        "replay",
-        "magics",
-        "arguments",
-        "call_site",
-        "cell_model",
-        "completion",
-        "expressions",
-        "view_values",
-        "kernel_models",
-        "serve_command",
-        "server",
-        "handlers",
-        "service",
-        "served",
-        "origin",
-        "request_values",
-        "problems",
-        "jobs",
-        "kernel_calls",
-        "dask_calls",
-        "failed_runs",
-        "metrics",
-        "openapi",
-        "pages",
-    ],
+    "core": ["errors", "core", "signature", "wire"],
+    "models": ["engines", "in_process", "in_kernel", "isolated", "sweep"],
+    "faces": ["__main__", "command_line", "ipython", "rest", "widgets"],
 }
-ORDER = list(STOREYS)
+ORDER = {place: (list(STOREYS).index(storey)) for storey, places in STOREYS.items() for place in places}
+# Imports against the order: names that stand in annotations only, and `model.form()` and its like, whose
+# modules are imported when they are called.
+EXCEPTIONS = {
+    ("core.model", "widgets.forms"),
+    ("core.model", "widgets.dashboard"),
+    ("core.model", "sweep.mapping"),
+}
 
 
-def _storey(module):
-    return next((storey for storey, modules in STOREYS.items() if module in modules), None)
+def _place(module):
+    return module.partition(".")[0]
+
+
+def _tree(module):
+    return ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
 
 
 def _imports(module):
     """The modules of this package that a module imports, wherever the import stands."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(module)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("restified_magics"):
             inner = (node.module or "").partition(".")[2]
-            yield from [inner] if inner else [alias.name for alias in node.names]
+            names = [f"{inner}.{alias.name}".lstrip(".") for alias in node.names]
+            yield from [name for name in names if name in MODULES] or [inner]
         elif isinstance(node, ast.ImportFrom) and node.level:  # in what is also executed in kernels
-            yield from [node.module] if node.module else [alias.name for alias in node.names]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from [f"{_place(module)}.{name}" for name in names]
 
 
 def test_every_module_has_a_place():
-    """A new module belongs to a storey, and the table above names it."""
-    assert sorted(name for modules in STOREYS.values() for name in modules) == MODULES
+    """A new folder, or a module beside them, belongs to a storey, and the table above names it."""
+    assert {_place(module) for module in MODULES} == set(ORDER)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_layers(module):
-    """No module imports from a storey above its own."""
-    own = ORDER.index(_storey(module))
-    typing_only = {
-        ("errors", "result"),
-        ("summary", "model"),
-        ("runs", "model"),
-        ("cell_bar", "model"),
-    }  # names in annotations
-    way_up = {
-        ("model", "forms"),
-        ("model", "dashboard"),
-        ("model", "mapping"),
-    }  # `model.form()`, imported when it is called
+    """No module imports from a storey above its own, and no face from another."""
+    own = _place(module)
     for imported in _imports(module):
-        if (module, imported) not in typing_only | way_up:
-            assert ORDER.index(_storey(imported)) <= own, f"{module} imports {imported}"
+        if not imported or (module, imported) in EXCEPTIONS:
+            continue
+        place = _place(imported)
+        assert ORDER[place] <= ORDER[own], f"{module} imports {imported}"
+        if own in STOREYS["faces"] and module != "__main__":
+            assert place == own or place not in STOREYS["faces"], f"{module} imports {imported}"
 
 
 def test_exports():
@@ -303,7 +187,7 @@ def test_where_code_is_executed():
     """Cells in execution.py, and what a View writes as arguments of a magic in view_values.py; nowhere else."""
     found = set()
     for module in MODULES:
-        tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+        tree = _tree(module)
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.Call)
@@ -311,7 +195,7 @@ def test_where_code_is_executed():
                 and node.func.id in ("exec", "eval")
             ):
                 found.add(module)
-    assert found == {"execution", "view_values"}
+    assert found == {"in_process.execution", "ipython.view_values"}
 
 
 def test_the_package_is_typed():

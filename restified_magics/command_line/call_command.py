@@ -1,0 +1,64 @@
+"""``restified call``: a notebook called from the shell."""
+
+from __future__ import annotations
+
+import pathlib
+
+import click
+
+from restified_magics.command_line.command_values import given_values, read_values
+from restified_magics.command_line.shell_completion import complete_notebook, complete_values
+from restified_magics.command_line.terminal import results_only, written
+from restified_magics.core.media import CSV, HTML, JSON
+from restified_magics.engines import ENGINES, Engine, open_model
+
+__all__ = ["command"]
+
+
+@click.command("call")
+@click.argument("notebook", shell_complete=complete_notebook)
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_values)
+@click.option("--json", "media_type", flag_value=JSON, help="Write the value as JSON.")
+@click.option("--csv", "media_type", flag_value=CSV, help="Write the value, a table, as CSV.")
+@click.option("--html", "media_type", flag_value=HTML, help="Write the value, a table, as HTML.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write the value to a file, in the form that its ending says."
+)
+@click.option("--save", metavar="FILE.ipynb", help="Write the executed notebook, also when the call fails.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that the call may take."
+)
+@click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The folder in which it runs.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
+@click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
+def command(  # noqa: PLR0913 - the options of a command
+    notebook: str,
+    values: tuple[str, ...],
+    *,
+    media_type: str | None,
+    output: str | None,
+    save: str | None,
+    timeout: float | None,
+    cwd: str | None,
+    engine: Engine,
+    kernel: str | None,
+) -> None:
+    """Call NOTEBOOK as a function, and write the value that it returns to stdout.
+
+    What its cells print goes to stderr. Values are read by the types of the parameters. @file.json and -
+    (standard input) are JSON objects of values; name=@file.json is one value, name=@file the text of a file.
+
+    \b
+    restified call area.ipynb width=3 label="a b"
+    restified call sales.ipynb year=2026 --csv > sales.csv
+    restified call plot.ipynb x=42 -o plot.png
+    echo '{"width": 3}' | restified call area.ipynb - --json
+    """
+    with results_only() as give:
+        model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
+        params = read_values(model.parameters, given_values(values), model.name)
+        if save is None:
+            value = model.execute(params)
+        else:
+            value = model.run(params, echo=True, save=pathlib.Path(save)).value
+        written(value, give, media_type=media_type, output=output)

@@ -1,0 +1,237 @@
+"""``restified map``: a notebook called for each row of a table, or for all combinations of values."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import pathlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from restified_magics.command_line.command_values import Given, given_values, read_given
+from restified_magics.command_line.shell_completion import complete_notebook, complete_values
+from restified_magics.command_line.terminal import Give, results_only
+from restified_magics.core.plain_json import plain
+from restified_magics.engines import ENGINES, Engine, open_model
+from restified_magics.errors import RestifiedError
+from restified_magics.sweep.mapping import Outcome, parameter_sets, sweep
+
+__all__ = ["command"]
+
+
+@click.command("map")
+@click.argument("notebook", shell_complete=complete_notebook)
+@click.argument("table", required=False, metavar="[TABLE.csv]", shell_complete=complete_notebook)
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_values)
+@click.option(
+    "--grid", "grid", multiple=True, metavar="NAME=A,B,…", help="Values of which all combinations are called."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="How many isolated processes; none is one by one."
+)
+@click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster: its scheduler's address.")
+@click.option(
+    "--files", multiple=True, metavar="PATTERN", help="Files beside the notebook that go to the cluster."
+)
+@click.option("--store", metavar="FOLDER", help="Keep finished calls, and go on from there the next time.")
+@click.option(
+    "--retries", type=click.IntRange(min=0), default=0, help="Times that a failed call is made again."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that each call may take."
+)
+@click.option("--seed", type=int, help="Random generators of each call begin with a number made of this.")
+@click.option("--keep-going", is_flag=True, help="A call that fails does not end the sweep.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in place of CSV.")
+@click.option("--unordered", is_flag=True, help="Write each result when it is there, not in order.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in kernels.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def command(  # noqa: PLR0913 - the options of a command
+    notebook: str,
+    table: str | None,
+    values: tuple[str, ...],
+    *,
+    grid: tuple[str, ...],
+    workers: int | None,
+    dask: str | None,
+    files: tuple[str, ...],
+    store: str | None,
+    retries: int,
+    timeout: float | None,
+    seed: int | None,
+    keep_going: bool,
+    as_json: bool,
+    unordered: bool,
+    engine: Engine,
+    quiet: bool,
+) -> None:
+    """Call NOTEBOOK for each row of a CSV file, and write the values that it returns to stdout.
+
+    The header of TABLE.csv names parameters; - is standard input. What is written has the columns of the
+    table, and `value`, or a column for each key where the notebook returns a dict; with --keep-going also
+    `error`.
+
+    \b
+    restified map area.ipynb sizes.csv --workers 4 > areas.csv
+    restified map area.ipynb --grid width=1,2,3 --grid height=4,5 unit=mm
+    restified map area.ipynb sizes.csv --store done/ --dask tcp://10.0.0.1:8786
+    """
+    if table is not None and "=" in table and not pathlib.Path(table).exists():
+        values, table = (table, *values), None  # there is no table
+    if table is None and not grid:
+        raise click.UsageError("which values? Name a CSV file of them, or give --grid NAME=A,B")
+    with results_only() as give, contextlib.ExitStack() as ending:
+        model = open_model(notebook, engine=engine, timeout=timeout)
+        fixed = given_values(values)
+        rows, count = parameter_sets(None if table is None else _rows(table), _grid(grid) or None)
+        outcomes = sweep(
+            model,
+            ({**fixed, **row} for row in rows),
+            count,
+            workers=workers,
+            executor=None if dask is None else _cluster(dask, ending),
+            progress=not quiet,
+            on_error="return" if keep_going else "raise",
+            retries=retries,
+            store=store,
+            seed=seed,
+            files=files,
+            read=read_given,
+        )
+        ending.callback(outcomes.close)
+        writer = _Lines(give) if as_json else _Table(give, errors=keep_going)
+        failed = 0
+        for outcome in outcomes if unordered else _in_order(outcomes):
+            writer.write(outcome)
+            failed += outcome.error is not None
+        writer.end()
+        if failed:
+            raise RestifiedError(f"{failed} calls failed")
+
+
+def _rows(table: str) -> Iterator[dict[str, Given]]:
+    try:
+        with contextlib.ExitStack() as stack:
+            file = (
+                sys.stdin
+                if table == "-"
+                else stack.enter_context(open(table, encoding="utf-8-sig", newline=""))
+            )
+            for row in csv.DictReader(file):
+                yield {
+                    name: Given(text) for name, text in row.items() if name is not None and text is not None
+                }
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise click.UsageError(
+            f"{table}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+
+
+def _grid(options: Iterable[str]) -> dict[str, list[Given]]:
+    found = {}
+    for option in options:
+        name, equals, texts = option.partition("=")
+        if not equals:
+            raise click.UsageError(f"--grid {option}: write --grid NAME=A,B")
+        found[name] = [Given(text) for row in csv.reader([texts], skipinitialspace=True) for text in row]
+    return found
+
+
+def _cluster(address: str, ending: contextlib.ExitStack) -> Any:
+    try:
+        from distributed import Client  # only who has a cluster has it
+    except ImportError:
+        raise click.UsageError("--dask needs Dask: pip install 'restified_magics[dask]'") from None
+    try:
+        client = ending.enter_context(Client(address, timeout="10s"))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"--dask {address}: there is no scheduler: {error}") from None
+    return client.get_executor()
+
+
+def _in_order(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Those that come too early wait for those before them."""
+    waiting: dict[int, Outcome] = {}
+    following = 0
+    for outcome in outcomes:
+        waiting[outcome.number] = outcome
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+class _Lines:
+    """One JSON object a line: the values given, and the value returned or the error."""
+
+    def __init__(self, give: Give) -> None:
+        self._give = give
+
+    def write(self, outcome: Outcome) -> None:
+        """Write a line."""
+        told = {"params": outcome.params, "value": outcome.value}
+        if outcome.error is not None:
+            told = {"params": _params(outcome), "error": str(outcome.error)}
+        self._give(json.dumps(plain(told), ensure_ascii=False).encode() + b"\n")
+
+    def end(self) -> None:
+        """Nothing is left to be written."""
+
+
+class _Table:
+    """CSV, with the columns that the first call that went well has."""
+
+    def __init__(self, give: Give, *, errors: bool) -> None:
+        self._give = give
+        self._errors = errors
+        self._names: list[str] = []
+        self._early: list[Outcome] = []
+
+    def write(self, outcome: Outcome) -> None:
+        """Write a row, once it is known which columns there are."""
+        if self._names:
+            self._outcome(outcome)
+        elif outcome.error is not None:
+            self._early.append(outcome)
+        else:
+            columns = outcome.value if isinstance(outcome.value, dict) else ["value"]
+            self._begin(list(dict.fromkeys([*outcome.params, *columns])), outcome)
+
+    def end(self) -> None:
+        """Write what waits for a call that went well, though there is none."""
+        if self._early and not self._names:
+            self._begin([*self._early[0].params])
+
+    def _begin(self, names: list[str], *more: Outcome) -> None:
+        self._names = [*names, *(["error"] if self._errors else [])]
+        self._row(self._names)
+        for outcome in (*self._early, *more):
+            self._outcome(outcome)
+
+    def _outcome(self, outcome: Outcome) -> None:
+        value = outcome.value if isinstance(outcome.value, dict) else {"value": outcome.value}
+        told = {**_params(outcome), **(value if outcome.error is None else {"error": outcome.error})}
+        self._row([_cell(told.get(name)) for name in self._names])
+
+    def _row(self, cells: list[Any]) -> None:
+        sink = io.StringIO()
+        csv.writer(sink, lineterminator="\n").writerow(cells)
+        self._give(sink.getvalue().encode())
+
+
+def _params(outcome: Outcome) -> dict[str, Any]:
+    """The values of a call; as they were given, where they could not be read."""
+    return {
+        name: value.value if isinstance(value, Given) else value for name, value in outcome.params.items()
+    }
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Exception):
+        return str(value)
+    flat = plain(value)
+    return json.dumps(flat, ensure_ascii=False) if isinstance(flat, dict | list | bool) else flat

@@ -1,0 +1,109 @@
+"""``restified run``: a notebook executed with values, in papermill's manner."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from restified_magics.command_line.command_values import Given, read_values
+from restified_magics.command_line.shell_completion import complete_notebook
+from restified_magics.command_line.terminal import results_only
+from restified_magics.engines import ENGINES, Engine, open_model
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@click.argument("notebook", shell_complete=complete_notebook)
+@click.argument("executed", required=False)
+@click.option(
+    "-o", "--output", metavar="FILE.ipynb", help="The executed notebook; it can be the second argument."
+)
+@click.option("-p", "--parameter", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A value.")
+@click.option(
+    "-r", "--raw", "texts", nargs=2, multiple=True, metavar="NAME TEXT", help="A value that is text."
+)
+@click.option(
+    "-f", "--file", "files", multiple=True, metavar="FILE", help="Values in a file of YAML or JSON."
+)
+@click.option("-y", "--yaml", "yamls", multiple=True, metavar="TEXT", help="Values as YAML.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that the run may take.")
+@click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The folder in which it runs.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
+@click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
+@click.option("--progress-bar/--no-progress-bar", default=True, help="Show how far it is, cell by cell.")
+@click.option("--log-output", is_flag=True, help="Show what the cells print and display, too.")
+def command(  # noqa: PLR0913 - the options of a command
+    notebook: str,
+    executed: str | None,
+    *,
+    output: str | None,
+    pairs: Iterable[tuple[str, str]],
+    texts: Iterable[tuple[str, str]],
+    files: Iterable[str],
+    yamls: Iterable[str],
+    timeout: float | None,
+    cwd: str | None,
+    engine: Engine,
+    kernel: str | None,
+    progress_bar: bool,
+    log_output: bool,
+) -> None:
+    """Execute NOTEBOOK with values, and write the executed copy, also when a cell fails.
+
+    The copy holds the values, the outputs up to the end or the failure, and its traceback. It can be opened
+    and run as it is. The options are those of papermill; values are read by the types of the parameters.
+
+    \b
+    restified run report.ipynb -p year 2026 -o report-2026.ipynb
+    """
+    target = output or executed
+    if target is None:
+        raise click.UsageError("where to? Write the executed notebook's name, as in -o executed.ipynb")
+    if output and executed:
+        raise click.UsageError(f"two notebooks to write, {executed} and {output}. Leave one out")
+    path = pathlib.Path(target).expanduser()
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"-o {target}: there is no folder {path.parent}. Make it first")
+    model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
+    if model.notebook.path is not None and path.exists() and path.samefile(model.notebook.path):
+        raise click.UsageError(f"-o {target}: this is the notebook itself. Write to another file")
+    given: dict[str, Given] = {}
+    for text in yamls:
+        given.update(_of_yaml(text, "--yaml"))
+    for file in files:
+        given.update(_of_file(file))
+    given.update({name: Given(value) for name, value in pairs})
+    given.update({name: Given(value, is_json=True) for name, value in texts})
+    params = read_values(model.parameters, given, model.name)
+    with results_only():
+        model.run(params, echo=log_output, save=path, progress=progress_bar)
+
+
+def _of_file(file: str) -> dict[str, Given]:
+    try:
+        content = pathlib.Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(
+            f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    return _of_yaml(content, file)
+
+
+def _of_yaml(content: str, source: str) -> dict[str, Given]:
+    try:
+        values: Any = json.loads(content)
+    except ValueError:
+        import yaml  # type: ignore[import-untyped]  # papermill brings it; JSON needs none of it
+
+        try:
+            values = yaml.safe_load(content)
+        except yaml.YAMLError as error:
+            raise click.UsageError(f"{source}: is neither JSON nor YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise click.UsageError(f"{source}: it must hold values by name, not {type(values).__name__}")
+    return {str(name): Given(value, is_json=True) for name, value in values.items()}

@@ -1,0 +1,73 @@
+"""``restified show``: what a notebook is as a function, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from restified_magics.command_line.shell_completion import complete_notebook
+from restified_magics.core import summary
+from restified_magics.core.media import JSON, render
+from restified_magics.core.model import Model
+from restified_magics.engines import open_model
+from restified_magics.signature.parameters import Parameter
+
+__all__ = ["command", "described"]
+
+
+@click.command("show")
+@click.argument("notebook", shell_complete=complete_notebook)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(notebook: str, *, as_json: bool) -> None:
+    """Show NOTEBOOK as a function: signature, parameters, cells, problems, and names that it does not define.
+
+    Nothing of it is run.
+    """
+    model = open_model(notebook)
+    if as_json:
+        click.echo(render(described(model), JSON))
+    else:
+        click.echo(summary.text(model, cells=True), nl=False)
+
+
+def described(model: Model) -> dict[str, Any]:
+    """What ``--json`` tells of a Model."""
+    notebook = model.notebook
+    return {
+        "name": model.name,
+        "path": None if notebook.path is None else str(notebook.path),
+        "title": notebook.title,
+        "language": notebook.language,
+        "kernel": notebook.kernel_name,
+        "parameters": [_parameter(parameter) for parameter in model.parameters.values()],
+        "cells": [
+            {"number": cell.number, "id": cell.id, "role": cell.role, "tags": sorted(cell.tags)}
+            for cell in notebook.cells
+        ],
+        "problems": model.problems,
+        "free_names": list(getattr(model, "free_names", ())),
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    """A parameter with what is known of it: what is not is left out."""
+    told = {
+        "name": parameter.name,
+        "type": parameter.annotation or getattr(parameter.type, "__name__", str(parameter.type)),
+        "declared": parameter.declared,
+        "required": parameter.required,
+        "expression": parameter.expression,
+        "label": parameter.label,
+        "help": parameter.help,
+        "unit": parameter.unit,
+        "section": parameter.section,
+        "choices": parameter.choices,
+        "minimum": parameter.minimum,
+        "maximum": parameter.maximum,
+        "step": parameter.step,
+    }
+    known = {name: value for name, value in told.items() if value not in (None, "")}
+    if not parameter.required and parameter.expression is None:
+        known["default"] = parameter.default
+    return known

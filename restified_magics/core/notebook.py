@@ -1,0 +1,304 @@
+"""A notebook → its cells with their roles in a call."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import functools
+import json
+import os
+import pathlib
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from restified_magics.core.source import has_value, parse, python_source
+from restified_magics.errors import NotebookError
+from restified_magics.signature.assignments import ParameterCell
+from restified_magics.signature.grammar import ParameterSet, read_parameters
+from restified_magics.signature.languages import Language, language_of
+
+__all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook", "write_notebook"]
+
+Role = Literal["text", "code", "parameters", "return", "skip"]
+
+#: The languages of well-known kernelspecs, for notebooks that name no language.
+_LANGUAGES = {"ir": "r", "bash": "bash", "deno": "typescript"}
+
+#: The tags that mean something, and what people write instead of them.
+TAGS = ("parameters", "skip", "return", "raises-exception", "injected-parameters")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+    """One cell of a notebook.
+
+    Attributes:
+        number: position in the notebook, counted from 1 over all cells.
+        source: the text of the cell.
+        role: what a call does with it.
+        tags: the tags in the cell's metadata.
+        id: the cell's id in the file, or None in notebooks older than nbformat 4.5.
+        raises: whether the cell may raise and the call goes on (tag ``raises-exception``).
+    """
+
+    number: int
+    source: str
+    role: Role
+    tags: frozenset[str] = frozenset()
+    id: str | None = None
+
+    @property
+    def raises(self) -> bool:
+        return "raises-exception" in self.tags
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Notebook:
+    """One version of a notebook, read once and never changed.
+
+    Attributes:
+        name: how messages call it: the path, or ``<notebook>`` for one that is not a file.
+        path: the file, absolute, or None.
+        folder: where its cells run, or None for the current folder.
+        cells: all cells in order.
+        node: the notebook as nbformat 4 JSON, without its outputs.
+    """
+
+    name: str
+    path: pathlib.Path | None
+    folder: pathlib.Path | None
+    cells: tuple[Cell, ...]
+    node: dict[str, Any]
+
+    @property
+    def language(self) -> str | None:
+        """The kernelspec's language in lower case, or None where the notebook does not tell."""
+        metadata = self.node.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        for key, field in (("kernelspec", "language"), ("language_info", "name")):
+            described = metadata.get(key)
+            if isinstance(described, dict) and isinstance(described.get(field), str):
+                return str(described[field]).lower()
+        return _LANGUAGES.get(self.kernel_name or "")
+
+    @property
+    def kernel_name(self) -> str | None:
+        """The name of the kernelspec that it was written with, or None where it does not tell."""
+        metadata = self.node.get("metadata")
+        described = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+        name = described.get("name") if isinstance(described, dict) else None
+        return name if isinstance(name, str) and name else None
+
+    def with_role(self, *roles: Role) -> list[Cell]:
+        """The cells of these roles, in order."""
+        return [cell for cell in self.cells if cell.role in roles]
+
+    @functools.cached_property
+    def fields(self) -> ParameterSet:
+        """The parameters with the form's title and what could not be read, by the grammar."""
+        other = language_of(self.language)
+        if other is not None:
+            tagged = self.with_role("parameters")
+            return other.fields([(cell.number - 1, cell.source) for cell in tagged])
+        return read_parameters(
+            [
+                ParameterCell(cell.number - 1, python_source(cell.source), cell.role == "parameters")
+                for cell in self.with_role("code", "parameters", "return")
+            ]
+        )
+
+    @functools.cached_property
+    def title(self) -> str:
+        """The first heading of the notebook, or the form's title, or the file's name."""
+        if self.fields.title:
+            return self.fields.title
+        for cell in self.with_role("text"):
+            for line in cell.source.splitlines():
+                if line.startswith("#") and line.strip("# "):
+                    return line.strip("# ")
+        return self.path.stem if self.path else self.name
+
+    @functools.cached_property
+    def warnings(self) -> list[str]:
+        """What has no effect in a call though its author may think so."""
+        found = []
+        for cell in self.cells:
+            if cell.role == "text" and cell.tags & {"return", "parameters"}:
+                tags = " and ".join(f"`{tag}`" for tag in sorted(cell.tags & {"return", "parameters"}))
+                found.append(f"cell {cell.number}: the tag {tags} has no effect on a cell that is not code")
+            for tag in sorted(cell.tags - set(TAGS)):
+                close = difflib.get_close_matches(tag.lower(), TAGS, 1, 0.8)
+                if close:
+                    found.append(
+                        f"cell {cell.number}: the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
+                    )
+        found += [
+            f"cell {cell.number}: has the tags `parameters` and `return`, and is only the `return` cell. "
+            "Make two cells of it"
+            for cell in self.with_role("return")
+            if "parameters" in cell.tags
+        ]
+        ends = self.with_role("return")
+        if ends and not ends[0].raises:
+            found += [
+                f"cell {cell.number}: its parameters have no effect: cell {ends[0].number} returns before it"
+                for cell in self.with_role("parameters")
+                if cell.number > ends[0].number
+            ]
+            found += [
+                f"cell {cell.number}: is never reached, since cell {ends[0].number} returns before it"
+                for cell in ends[1:]
+            ]
+        return found
+
+    @functools.cached_property
+    def problems(self) -> list[str]:
+        """All that its author should know: :attr:`warnings`, cells left unused, unread fields."""
+        found = list(self.warnings)
+        ends = self.with_role("return")
+        if not ends:
+            found.append("no cell has the tag `return`, so a call returns None")
+        elif not ends[0].raises:
+            after = [cell for cell in self.with_role("code") if cell.number > ends[0].number]
+            found += [f"cell {cell.number}: comes after the `return` cell and is never run" for cell in after]
+        return found + [str(problem) for problem in self.fields.problems]
+
+
+# ------------------------------------------------------------------- reading
+
+
+def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Write a notebook's JSON to a file as Jupyter does, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written; what was there before is still there.
+    """
+    text = json.dumps(node, indent=1, ensure_ascii=False, default=str) + "\n"
+    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def load_json(content: bytes, name: str) -> dict[str, Any]:
+    """The JSON of a notebook file, or an error that says what the file is instead."""
+    if not content.strip():
+        raise NotebookError(name, f"is empty ({len(content)} bytes)")
+    try:
+        node = json.loads(content)
+    except UnicodeDecodeError as error:
+        raise NotebookError(name, "is not a notebook: it is not text in UTF-8") from error
+    except RecursionError as error:
+        raise NotebookError(name, "is not a notebook: its JSON is nested too deep") from error
+    except ValueError as error:
+        if any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in content.splitlines()):
+            reason = "has unresolved git conflict markers. Resolve the merge, for example with nbdime"
+        elif content.lstrip()[:1] != b"{":
+            reason = f"is not a notebook: it is not JSON ({error})"
+        else:
+            reason = f"is not valid JSON, perhaps cut off or half written ({error})"
+        raise NotebookError(name, reason) from error
+    if not isinstance(node, dict):
+        raise NotebookError(name, f"is not a notebook: its JSON is a {type(node).__name__}, not an object")
+    return node
+
+
+def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) -> Notebook:
+    """The JSON of a notebook → `Notebook`, or a NotebookError that says what is wrong with it."""
+    major = node.get("nbformat")
+    if not isinstance(major, int) or not ("cells" in node or "worksheets" in node):
+        raise NotebookError(name, "is not a notebook: it has no cells, or does not say its nbformat")
+    if major > 4:
+        raise NotebookError(name, f"is in nbformat {major}, which is newer than this package knows (4)")
+    if major < 4:
+        node = _upgraded(node, name)
+    listed = node.get("cells")
+    if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
+        raise NotebookError(name, "is not a valid notebook: its cells are not a list of objects")
+    bare = [_without_outputs(cell) for cell in listed]
+    cells = tuple(_cell(number, cell, name) for number, cell in enumerate(bare, 1))
+    notebook = Notebook(name, path, path.parent if path else None, cells, {**node, "cells": bare})
+    other = language_of(notebook.language)
+    for cell in notebook.with_role("return"):
+        _check_return(cell, name, other)
+    return notebook
+
+
+def _upgraded(node: dict[str, Any], name: str) -> dict[str, Any]:
+    import nbformat  # slow to import, and only notebooks from before 2014 need it
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dict(nbformat.convert(nbformat.reader.reads(json.dumps(node)), 4))
+    except Exception as error:  # nbformat raises whatever its converters trip over
+        raise NotebookError(
+            name, f"is in nbformat {node['nbformat']} and cannot be converted: {error}"
+        ) from error
+
+
+def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
+    return {**cell, "outputs": [], "execution_count": None} if cell.get("cell_type") == "code" else cell
+
+
+def _cell(number: int, cell: dict[str, Any], name: str) -> Cell:
+    source = cell.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise NotebookError(name, f"is not a valid notebook: the source of cell {number} is not text")
+    metadata = cell.get("metadata")
+    tags = metadata.get("tags", ()) if isinstance(metadata, dict) else ()
+    tags = frozenset(tag for tag in ([tags] if isinstance(tags, str) else tags or ()) if isinstance(tag, str))
+    identity = cell.get("id")
+    return Cell(
+        number,
+        source,
+        _role(cell.get("cell_type"), tags),
+        tags,
+        identity if isinstance(identity, str) else None,
+    )
+
+
+def _role(kind: object, tags: frozenset[str]) -> Role:
+    if kind != "code":
+        return "text"
+    if tags & {"skip", "injected-parameters"}:
+        return "skip"
+    if "return" in tags:
+        return "return"
+    return "parameters" if "parameters" in tags else "code"
+
+
+def _check_return(cell: Cell, name: str, other: Language | None) -> None:
+    """Refuse a `return` cell without a value, while its author still looks at the notebook."""
+    if other is not None:
+        _refuse(cell, name, other.without_value(cell.source))
+        return
+    try:
+        body: Sequence[ast.stmt] = parse(python_source(cell.source)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # the call will raise it, at the cell and the line
+    if not body:
+        _refuse(cell, name, "")
+    elif not has_value(body[-1]):
+        _refuse(cell, name, ast.unparse(body[-1]).splitlines()[0])
+
+
+def _refuse(cell: Cell, name: str, ends: str | None) -> None:
+    """Raise where a `return` cell ends in a statement without a value, or is empty."""
+    if ends == "":
+        raise NotebookError(
+            name, f"cell {cell.number} has the tag `return` and is empty. Write what to return"
+        )
+    if ends is not None:
+        raise NotebookError(
+            name,
+            f"cell {cell.number} has the tag `return` and ends in `{ends}`, which has no value. "
+            "End it in an expression or an assignment",
+        )

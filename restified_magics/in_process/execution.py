@@ -1,0 +1,201 @@
+"""Run the compiled cells of a call, one after the other. The one place where code is executed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+from restified_magics.core.deadline import Expired, guard, interruptible
+from restified_magics.core.model import Call, current_call
+from restified_magics.errors import ModelRecursionError
+from restified_magics.in_process.capture import Recorder
+from restified_magics.in_process.figures import claim_figures, flush_figures
+from restified_magics.in_process.program import Program, Step
+from restified_magics.in_process.shell import display, failures_raised, running_shell, shell
+from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised
+from restified_magics.signature.enums import revive
+
+__all__ = ["Cells", "awaited", "run_cells"]
+
+#: Cells that run: they yield the coroutines of those that await, and return the call's value.
+Cells = Generator[Coroutine[Any, Any, Any], Any, Any]
+
+_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect is slow to import
+
+
+def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
+    """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
+    names = call.namespace
+    recorder = call.sink if record else None
+    quick = not (record or program.uses_last or guard() is not None)
+    modules = sys.modules
+    claim_figures()
+    steps = iter(program.quick if quick else ((None, True, each) for each in program.steps))
+    step = None
+    while True:
+        try:
+            for code, calls, step in steps:
+                if code is not None:  # most cells, and this is all that they cost: no function call here
+                    exec(code, names)
+                    if calls and "matplotlib.pyplot" in modules:
+                        flush_figures(_show)
+                    continue
+                if quick and step.plain and step.last is not None:
+                    if step.body is not None:
+                        exec(step.body, names)
+                    value = eval(step.last, names)
+                    if "matplotlib.pyplot" in modules:
+                        flush_figures(_show, shown=value if step.returns else None)
+                else:
+                    value = yield from _step(step, call, recorder)
+                if step.returns:
+                    return value
+            return None
+        except (Expired, GeneratorExit, KeyboardInterrupt, ModelRecursionError):
+            raise
+        except BaseException as error:
+            if step is None or (isinstance(error, asyncio.CancelledError) and _cancelled()):
+                raise
+            _tell_error(error, step, call, recorder)
+
+
+def _tell_error(error: BaseException, step: Step, call: Call, recorder: Recorder | None) -> None:
+    """Raise what a cell raised as a CellError, unless the cell may raise."""
+    failure = cell_error(raised(error), step.cell, call.notebook.name)
+    if recorder is not None:
+        recorder.error(failure.ename, failure.evalue, failure.traceback)
+    if step.cell.raises:
+        return
+    if running_shell() is not None:
+        # %debug goes to where a traceback ends: into the Model
+        failure.with_traceback(from_first_cell(error.__traceback__))
+    raise failure from error
+
+
+def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:
+    """Run one cell with everything that a cell may have; return the value of its last expression."""
+    call.cell = step.cell
+    if recorder is not None:
+        recorder.begin(step.cell.number)
+    if step.error is not None:
+        raise _again(step.error, step.filename)
+    names = call.namespace
+    body, last = step.body, step.last
+    if step.automagic is not None and step.name not in names:
+        body, last = None, step.automagic
+    given = call.params
+    if step.pieces and given:
+        body = None
+        for piece in step.pieces:
+            if not piece.targets or not piece.targets <= given.keys():
+                yield from _evaluated(piece.code, names, step.on_loop)
+            for name in piece.names:
+                if name in given:
+                    names[name] = revive(given[name], names)
+    value = None
+    if body is not None:
+        yield from _evaluated(body, names, step.on_loop)
+    if last is not None:
+        with failures_raised() if step.captures else contextlib.nullcontext():
+            value = yield from _evaluated(last, names, step.on_loop)
+        if value is not None and names.get("_", call.last) is call.last:
+            names["_"] = call.last = value
+    if recorder is not None and value is not None and _is_shown(step):
+        _record_value(recorder, value)
+    flush_figures(_show, shown=value)
+    return value
+
+
+def _evaluated(code: types.CodeType, names: dict[str, Any], on_loop: bool) -> Cells:
+    if on_loop and not code.co_flags & _COROUTINE:
+        return (yield _evaluated_on_loop(code, names))
+    if guard() is None:
+        value = eval(code, names)
+    else:
+        with interruptible():
+            value = eval(code, names)
+    if code.co_flags & _COROUTINE:
+        value = yield value
+    return value
+
+
+async def _evaluated_on_loop(code: types.CodeType, names: dict[str, Any]) -> Any:
+    return eval(code, names)
+
+
+def _again(error: Exception, filename: str) -> Exception:
+    """A new exception like one that the compiler raised, since each call's has its own traceback."""
+    new = type(error)(*error.args)
+    if isinstance(new, SyntaxError):
+        new.filename = filename
+    return new
+
+
+@types.coroutine
+def awaited(coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Await `coroutine` so that a deadline can interrupt its own steps, and never the event loop."""
+    send: Any = coroutine.send
+    argument: Any = None
+    while True:
+        try:
+            with interruptible():
+                waits_for = send(argument)
+        except StopIteration as ended:
+            return ended.value
+        try:
+            argument = yield waits_for
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the cell is to get it
+            send, argument = coroutine.throw, error
+        else:
+            send = coroutine.send
+
+
+def _cancelled() -> bool:
+    """Whether the task that awaits the call was cancelled, and not just something in the Model."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
+
+
+# -------------------------------------------------------------------- display
+
+
+def _show(figure: Any) -> None:
+    """Display a figure where the cell's outputs go: in plain Python there is no such place."""
+    call = current_call()
+    if running_shell() is None:
+        if call is None or call.sink is None:
+            return
+        _draw_figures(shell())
+    display(figure)
+
+
+def _draw_figures(instance: Any) -> None:
+    from IPython.core.pylabtools import select_figure_formats
+
+    select_figure_formats(instance, {"png"})
+
+
+def _is_shown(step: Step) -> bool:
+    """Whether Jupyter would show the cell's last expression: not after a semicolon."""
+    from IPython.core.displayhook import DisplayHook
+
+    return step.shows and not DisplayHook.semicolon_at_end_of_expression(step.cell.source)
+
+
+def _record_value(recorder: Recorder, value: Any) -> None:
+    instance = shell()
+    if "matplotlib.figure" in sys.modules and running_shell() is None:
+        _draw_figures(instance)
+    data, metadata = instance.display_formatter.format(value)
+    if data:
+        recorder.result(data, metadata)

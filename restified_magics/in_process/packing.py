@@ -1,0 +1,38 @@
+"""A notebook with its compiled cells as bytes, for a process that then neither reads nor compiles it."""
+
+from __future__ import annotations
+
+import io
+import marshal
+import pickle
+import types
+from typing import Any
+
+from restified_magics.core.notebook import Notebook
+from restified_magics.in_process.program import adopt, compiled
+
+__all__ = ["packed", "unpacked"]
+
+
+def packed(notebook: Notebook) -> bytes:
+    """The notebook, for :func:`unpacked` in another process of the same Python."""
+    sink = io.BytesIO()
+    notebook.fields  # noqa: B018 - read here, it is there already
+    _Pickler(sink, protocol=5).dump((notebook, compiled(notebook)))
+    return sink.getvalue()
+
+
+def unpacked(content: bytes) -> Notebook:
+    """The notebook that was packed by a process of ours."""
+    notebook, program = pickle.loads(content)  # noqa: S301
+    adopt(notebook, program)
+    return notebook  # type: ignore[no-any-return]
+
+
+class _Pickler(pickle.Pickler):
+    """Also takes code, which a process of the same Python can read."""
+
+    def reducer_override(self, value: Any, /) -> Any:
+        if isinstance(value, types.CodeType):
+            return marshal.loads, (marshal.dumps(value),)
+        return NotImplemented

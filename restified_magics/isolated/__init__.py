@@ -1,0 +1,1 @@
+"""A process for every task, and calls in it."""

@@ -1,0 +1,282 @@
+"""A process that does one task, seen from the process that wants it done."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import pickle
+import signal
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from restified_magics.errors import TaskDied
+from restified_magics.in_kernel.warden import warden
+from restified_magics.isolated.isolated_child import RAISED, REPORT, Child, serve
+
+__all__ = ["Initializer", "IsolatedProcess", "NotStarted", "can_fork"]
+
+Initializer = Callable[[], object] | None
+
+_HEADER = struct.Struct("!cQ")
+_GONE = 1.0  # seconds: a killed process is gone at once, unless the machine has no time at all
+_ATTEMPTS = 20  # rounds of ending what a task started; a process that has ended starts nothing new
+
+
+class NotStarted(Exception):  # noqa: N818 - no error of a task: it never began
+    """The process was gone before it had the task."""
+
+
+def can_fork() -> bool:
+    """Whether there is a fork server here."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
+class IsolatedProcess:
+    """A process that waits for one task.
+
+    Args:
+        preload: modules that the fork server has imported.
+        fork: fork it from the server; else it is a new Python, which takes much longer.
+        initializer: what it does before it waits.
+    """
+
+    def __init__(self, preload: Sequence[str], *, fork: bool, initializer: Initializer = None) -> None:
+        self._lock = threading.Lock()
+        self._closed = self._killed = False
+        self._connection, theirs = multiprocessing.Pipe()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._connection.close)
+            with theirs:
+                self._handle: _Forked | _Spawned = (
+                    _Forked(theirs, preload, initializer) if fork else _Spawned(theirs, initializer)
+                )
+            undo.pop_all()
+        self.pid = self._handle.pid
+        watching = warden()
+        if watching is not None:
+            watching.watch(self.pid, os.devnull)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it waits for its task."""
+        return not self._killed and not wait([self._handle.sentinel], 0)
+
+    def send(self, content: bytes) -> None:
+        """Give it the task.
+
+        Raises:
+            NotStarted: it is gone.
+        """
+        try:
+            self._connection.send_bytes(content)
+        except OSError as error:
+            raise NotStarted from error
+
+    def outcome(self, seconds: float | None, hear: Callable[[Any], None]) -> Any:
+        """What the task returned, or raise what it raised.
+
+        Args:
+            seconds: how long it may take, or None.
+            hear: gets what it reports meanwhile.
+
+        Raises:
+            TimeoutError: it took longer.
+            TaskDied: its process ended before the task did.
+        """
+        latest = None if seconds is None else time.monotonic() + seconds
+        try:
+            while True:
+                kind, content = self._message(latest)
+                if kind != REPORT:
+                    break
+                hear(pickle.loads(content))  # noqa: S301 - from a process of ours
+        except _TimeIsUp:
+            raise TimeoutError(f"the task was stopped after {seconds:g} s, its timeout") from None
+        except (EOFError, OSError):
+            self.kill()
+            raise TaskDied(f"the process of the task {how_it_ended(self._handle.exit_code())}") from None
+        if kind == RAISED:
+            error, text = pickle.loads(content)  # noqa: S301
+            error.add_note(f"In the process of the task:\n{text}")
+            raise error
+        return pickle.loads(content)  # noqa: S301
+
+    def _message(self, latest: float | None) -> tuple[bytes, bytearray]:
+        kind, size = _HEADER.unpack(self._piece(latest))
+        content = bytearray()
+        while len(content) < size:
+            content += self._piece(latest)
+        return kind, content
+
+    def _piece(self, latest: float | None) -> bytes:
+        left = None if latest is None else latest - time.monotonic()
+        if left is not None and left <= 0:
+            raise _TimeIsUp
+        ready = wait([self._connection, self._handle.sentinel], left)
+        if not ready:
+            raise _TimeIsUp
+        if self._connection not in ready:
+            raise EOFError  # ended, though what it started may still hold the connection
+        return self._connection.recv_bytes()
+
+    def kill(self) -> None:
+        """End it, and all that it has started, at once; from any thread, more than once too."""
+        with self._lock:
+            if not self._killed:
+                self._killed = True
+                # one that has ended may have left its group, but its number may be another's by now
+                _end_all(self.pid, leader=not wait([self._handle.sentinel], 0))
+
+    def close(self) -> None:
+        """End it, wait until it is gone, and let go of it."""
+        self.kill()
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            wait([self._handle.sentinel], _GONE)
+            self._connection.close()
+            self._handle.close()
+        watching = warden()
+        if watching is not None:
+            watching.forget(self.pid)
+
+
+class _TimeIsUp(Exception):  # noqa: N818 - a `TimeoutError` is an `OSError`, and the connection raises those
+    pass
+
+
+# ---------------------------------------------------------------- two ways to start
+
+_servers: dict[tuple[int, tuple[str, ...]], multiprocessing.forkserver.ForkServer] = {}
+_making = threading.Lock()
+
+
+def _server(preload: Sequence[str]) -> multiprocessing.forkserver.ForkServer:
+    """The fork server of this process that has imported these; it ends with this process."""
+    key = (os.getpid(), tuple(preload))
+    with _making:
+        if key not in _servers:
+            server = multiprocessing.forkserver.ForkServer()
+            server.set_forkserver_preload(["restified_magics.isolated.isolated_child", *preload])
+            _servers[key] = server
+        return _servers[key]
+
+
+class _Forked:
+    """Forked from a server, the standard library's, without importing the parent's ``__main__``."""
+
+    def __init__(self, theirs: Connection, preload: Sequence[str], initializer: Initializer) -> None:
+        self.sentinel, writing = _server(preload).connect_to_new_process([theirs.fileno()])
+        try:
+            with open(writing, "wb") as pipe:
+                pipe.write(pickle.dumps({}) + pickle.dumps(Child(initializer)))
+            self.pid: int = multiprocessing.forkserver.read_signed(self.sentinel)
+        except (OSError, EOFError):
+            os.close(self.sentinel)
+            raise TaskDied(
+                "the fork server ended. Does one of the modules that it imports ahead end or crash Python? "
+                f"They are: {', '.join(preload) or 'none'}"
+            ) from None
+
+    def exit_code(self) -> int | None:
+        """What it ended with, once it has; None where the server cannot tell."""
+        if not wait([self.sentinel], 1.0):
+            return None
+        try:
+            code: int = multiprocessing.forkserver.read_signed(self.sentinel)
+        except (OSError, EOFError):
+            return None
+        return code
+
+    def close(self) -> None:
+        os.close(self.sentinel)
+
+
+class _Spawned:
+    """A new Python, where there is no fork."""
+
+    def __init__(self, theirs: Connection, initializer: Initializer) -> None:
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=serve, args=(theirs, initializer), daemon=True
+        )
+        self._process.start()
+        self.sentinel = self._process.sentinel
+        self.pid: int = self._process.pid or 0
+
+    def exit_code(self) -> int | None:
+        """What it ended with, once it has."""
+        self._process.join(1.0)
+        return self._process.exitcode
+
+    def close(self) -> None:
+        self._process.join()
+        self._process.close()
+
+
+# ------------------------------------------------------------------------ ending
+
+
+def _end_all(pid: int, *, leader: bool) -> None:
+    """Kill a process if it is there, its group, and on Linux whatever else descends from it."""
+    if not hasattr(os, "killpg"):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGTERM)  # on Windows that ends a process at once
+        return
+    if leader and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGSTOP)  # from here on it starts nothing
+        for _ in range(_ATTEMPTS):
+            living = [child for child in _descendants(pid) if _is_living(child)]
+            if not living:
+                break
+            for child in living:
+                with contextlib.suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    if leader:  # before it is a group, it is a process
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    """All that descends from it; orphans are its children, since it is a subreaper."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    for child in list(found):
+        found += _descendants(child)
+    return found
+
+
+def _is_living(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+def how_it_ended(code: int | None) -> str:
+    """An exit code in words that go on after the name of a process."""
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended by itself with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return "was killed by SIGKILL: from outside, or because the machine had no memory left"
+    return f"crashed by {name}"

@@ -1,0 +1,1 @@
+"""Notebooks as REST endpoints: the Jupyter Server extension."""

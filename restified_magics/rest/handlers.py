@@ -1,0 +1,343 @@
+"""The routes of the REST interface: each handler reads a request, asks the service, and writes the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import json
+import uuid
+from typing import Any
+from urllib.parse import parse_qsl
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+from tornado.httputil import url_concat
+
+from restified_magics.isolated.isolated_call import Given
+from restified_magics.rest import pages
+from restified_magics.rest.jobs import Job
+from restified_magics.rest.openapi import described, document
+from restified_magics.rest.origin import NotMeant, check_origin
+from restified_magics.rest.problems import Problem, problem_of
+from restified_magics.rest.request_values import RESERVED, from_body, from_query
+from restified_magics.rest.service import CallRequest, CallService
+
+__all__ = ["MAX_BODY", "MAX_VALUES", "SERVICE", "handlers"]
+
+#: Keys of the application's settings: the `CallService`, bytes of a body, values of a query.
+SERVICE = "restified_service"
+MAX_BODY = "restified_max_body"
+MAX_VALUES = "restified_max_values"
+
+_JSON = "application/json"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# what a notebook returns is never a page of Jupyter's origin: its scripts run in an origin of their own
+_SANDBOX = "sandbox allow-scripts; default-src 'unsafe-inline' data: blob:; frame-ancestors 'self'"
+
+
+class RestHandler(APIHandler):  # type: ignore[misc]
+    """What all have in common: problems as JSON, headers, the id of the request."""
+
+    auth_resource = "restified"
+    methods = "GET, OPTIONS"
+
+    @property
+    def service(self) -> CallService:
+        """What makes the calls."""
+        service: CallService = self.settings[SERVICE]
+        return service
+
+    @property
+    def request_id(self) -> str:
+        """Names this request in the answer and in the log."""
+        if not hasattr(self, "_request_id"):
+            self._request_id = uuid.uuid4().hex[:16]
+        return self._request_id
+
+    async def prepare(self) -> None:
+        """Refuse who does not say who he is; a server may leave that to its handlers."""
+        await super().prepare()
+        if self.current_user is None and self.request.method != "OPTIONS":
+            self.refuse_stranger()
+
+    def refuse_stranger(self) -> None:
+        """There are no credentials, or wrong ones."""
+        raise Problem(403, "No valid credentials. Send the token of the server: Authorization: token …")
+
+    def compute_etag(self) -> None:
+        """Answers are not cached, and a checksum of a large one takes long."""
+
+    def set_default_headers(self) -> None:
+        """Nothing is cached, nothing is guessed."""
+        super().set_default_headers()
+        for name, value in _HEADERS.items():
+            self.set_header(name, value)
+        self.set_header("X-Request-Id", self.request_id)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Every error is a problem, in JSON: Jupyter's page for errors would hold the token."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, Problem):
+            problem = error
+        elif isinstance(error, web.HTTPError):
+            told = error.log_message if status_code < 500 else None
+            headers = {"Allow": self.methods} if status_code == 405 else {}
+            problem = Problem(status_code, told or http.HTTPStatus(status_code).phrase, headers=headers)
+        else:
+            problem = problem_of(error or Exception(), self.request.path)
+        self.answer_problem(problem)
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """A problem is no error of ours."""
+        if not isinstance(error, Problem):
+            super().log_exception(kind, error, trace)
+
+    def answer_problem(self, problem: Problem) -> None:
+        """Write a problem."""
+        body = problem.body(self.request_id)
+        self.clear()
+        if hasattr(self, "_jupyter_current_user"):  # else the request was refused before anything was asked
+            self.set_cors_headers()
+        self.set_status(problem.status)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.finish(json.dumps(body), set_content_type="application/problem+json")
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """A problem has its own status."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
+
+    def head(self, *_args: str, **_kwargs: str) -> None:
+        """What runs code has no HEAD."""
+        raise web.HTTPError(405)
+
+    def url(self, *parts: str) -> str:
+        """A URL of this server, as callers see it."""
+        return str(url_path_join(self.base_url, *parts))
+
+    @property
+    def owner(self) -> str:
+        """Whose jobs these are: the user, where users can be told apart; a shared token belongs to all."""
+        if type(self.identity_provider) in (IdentityProvider, PasswordIdentityProvider):
+            return ""
+        return str(self.current_user.username)
+
+
+@web.stream_request_body
+class CallHandler(RestHandler):
+    """``/restified/<path>.ipynb``: a call."""
+
+    methods = "GET, POST, OPTIONS"
+    _call: asyncio.Task[Given] | None = None
+
+    async def prepare(self) -> None:
+        """Refuse what is too large, and who may not call, before the body is there."""
+        self._body: list[bytes] = []
+        self._size = 0
+        await super().prepare()
+        if self.request.method in ("GET", "POST"):
+            check_origin(self)
+        if int(self.request.headers.get("Content-Length") or 0) > self.most:
+            raise self._too_large()
+
+    def answer_problem(self, problem: Problem) -> None:
+        """A person who opened the URL is asked; everything else is JSON."""
+        if not isinstance(problem, NotMeant):
+            super().answer_problem(problem)
+            return
+        values = [(name, value) for name, value in parse_qsl(self.request.query) if name not in RESERVED]
+        self.set_status(problem.status)
+        self.set_header("Content-Security-Policy", pages.POLICY)
+        self.set_header("Referrer-Policy", "same-origin")  # its link must say where it is from
+        self.finish(pages.confirm(self.request.uri, values), set_content_type="text/html; charset=utf-8")
+
+    @property
+    def most(self) -> int:
+        """Bytes that a body may have."""
+        return int(self.settings[MAX_BODY])
+
+    def _too_large(self) -> Problem:
+        return Problem(413, f"The body has more than {self.most} bytes.")
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body, as long as it is not too large."""
+        self._size += len(chunk)
+        if self._size <= self.most:
+            self._body.append(chunk)
+        elif not self._finished:
+            self._body.clear()
+            self.answer_problem(self._too_large())
+
+    def on_connection_close(self) -> None:
+        """Who left wants no result."""
+        super().on_connection_close()
+        if self._call is not None:
+            self._call.cancel()
+
+    @authorized("execute")
+    async def get(self, path: str) -> None:
+        """Call with the values of the query."""
+        if self._finished:  # its body was too large
+            return
+        if self._size:
+            raise Problem(400, "A GET has no body: give the values in the query, or use POST.")
+        values = from_query(self.request.query, most=self.settings[MAX_VALUES])
+        await self._answer(path, values, from_text=True)
+
+    @authorized("execute")
+    async def post(self, path: str) -> None:
+        """Call with the values of a JSON body."""
+        if self._finished:
+            return
+        if from_query(self.request.query, most=self.settings[MAX_VALUES]):
+            raise Problem(400, "A POST has its values in the body, as a JSON object, and none in the query.")
+        body = b"".join(self._body)
+        self._body.clear()
+        content_type = self.request.headers.get("Content-Type")
+        if len(body) > 1 << 16:
+            values = await asyncio.to_thread(from_body, body, content_type)
+        else:
+            values = from_body(body, content_type)
+        await self._answer(path, values, from_text=False)
+
+    async def _answer(self, path: str, values: dict[str, Any], *, from_text: bool) -> None:
+        accept = self.request.headers.get("Accept", "")
+        request = CallRequest(path, values, from_text, accept, self.request_id)
+        if "respond-async" in self.request.headers.get("Prefer", "").lower():
+            job = await self.service.begin(request, self.owner)
+            url = self.url("api/restified/jobs", job.id)
+            self.set_status(202)
+            self.set_header("Location", url)
+            self.set_header("Preference-Applied", "respond-async")
+            self.finish(json.dumps(job.described(url)))
+            return
+        self._call = asyncio.ensure_future(self.service.call(request))
+        with contextlib.suppress(asyncio.CancelledError):  # who asked has left
+            answer_value(self, await self._call)
+
+
+def answer_value(handler: RestHandler, given: Given) -> None:
+    """Write a rendered value. Nothing but its media type comes from the notebook."""
+    handler.set_header("Content-Security-Policy", _SANDBOX)
+    handler.set_header("Vary", "Accept")
+    handler.finish(given.body, set_content_type=given.media_type)
+
+
+class IndexHandler(RestHandler):
+    """``/restified/``: the page that lists the Models."""
+
+    def refuse_stranger(self) -> None:
+        """A person is sent to the login page, a program is told."""
+        if "text/html" not in self.request.headers.get("Accept", ""):
+            super().refuse_stranger()
+        self.redirect(url_concat(self.settings["login_url"], {"next": self.request.uri}))
+
+    @authorized("read")
+    async def get(self) -> None:
+        """The page."""
+        self.service.warm()
+        models = await self.service.models()
+        self.set_header("Content-Security-Policy", pages.POLICY)
+        self.set_header("Referrer-Policy", "same-origin")
+        host = f"{self.request.protocol}://{self.request.host}"
+        page = await asyncio.to_thread(pages.index, models, self.base_url, host)
+        self.finish(page, set_content_type="text/html; charset=utf-8")
+
+
+class OpenApiHandler(RestHandler):
+    """``/api/restified/openapi.json``: the OpenAPI document."""
+
+    @authorized("read")
+    async def get(self) -> None:
+        """The document, with a schema for each Model."""
+        models = await self.service.models()
+        made = await asyncio.to_thread(lambda: json.dumps(document(models, self.base_url)))
+        self.finish(made)
+
+
+class ModelsHandler(RestHandler):
+    """``/api/restified/models/<path>``: what a Model is."""
+
+    @authorized("read")
+    async def get(self, path: str = "") -> None:
+        """One Model, or all of them."""
+        if path:
+            served = await self.service.find(path)
+            self.finish(json.dumps(await asyncio.to_thread(described, served, self.base_url)))
+            return
+        models = await self.service.models()
+        told = await asyncio.to_thread(lambda: [described(model, self.base_url) for model in models])
+        self.finish(json.dumps({"models": told}))
+
+
+class JobsHandler(RestHandler):
+    """``/api/restified/jobs``: the calls that run by themselves."""
+
+    methods = "GET, DELETE, OPTIONS"
+
+    def _url(self, job: Job) -> str:
+        return self.url("api/restified/jobs", job.id)
+
+    @authorized("execute")
+    async def get(self, identity: str = "", what: str = "") -> None:
+        """One job, its result, or all of this user."""
+        if not identity:
+            told = [job.described(self._url(job)) for job in self.service.jobs.of(self.owner)]
+            self.finish(json.dumps({"jobs": told}))
+            return
+        job = self.service.jobs.find(identity, self.owner)
+        if not what:
+            self.finish(json.dumps(job.described(self._url(job))))
+        elif job.given is not None:
+            answer_value(self, job.given)
+        else:
+            raise job.problem or Problem(404, f"The job has no result: it is {job.state}.")
+
+    @authorized("execute")
+    async def delete(self, identity: str) -> None:
+        """End a job and forget it."""
+        await self.service.jobs.cancel(self.service.jobs.find(identity, self.owner))
+        self.set_status(204)
+        self.finish()
+
+
+class HealthHandler(RestHandler):
+    """``/api/restified/health``: whether calls can be made now."""
+
+    @authorized("read")
+    def get(self) -> None:
+        """How many calls run and wait."""
+        service = self.service
+        told = {
+            "status": "ok",
+            "running": service.running,
+            "waiting": service.waiting,
+            "jobs": len(service.jobs),
+        }
+        self.finish(json.dumps(told))
+
+
+def handlers() -> list[tuple[str, type[RestHandler]]]:
+    """The routes, below the server's base URL."""
+    api = "/api/restified"
+    return [
+        (r"/restified/?", IndexHandler),
+        (r"/restified/(.+)", CallHandler),
+        (rf"{api}/openapi\.json", OpenApiHandler),
+        (rf"{api}/models/?", ModelsHandler),
+        (rf"{api}/models/(.+)", ModelsHandler),
+        (rf"{api}/jobs/?", JobsHandler),
+        (rf"{api}/jobs/([^/]+)", JobsHandler),
+        (rf"{api}/jobs/([^/]+)/(result)", JobsHandler),
+        (rf"{api}/health", HealthHandler),
+    ]

@@ -1,0 +1,152 @@
+"""The OpenAPI document of a server's Models: made of their Parameters, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import restified_magics
+from restified_magics.in_process.free_names import free_names
+from restified_magics.in_process.program import compiled
+from restified_magics.rest.problems import PROBLEMS
+from restified_magics.rest.request_values import RESERVED
+from restified_magics.rest.served import Served
+from restified_magics.signature.json_schema import json_schema, object_schema
+from restified_magics.signature.parameters import Parameter
+
+__all__ = ["described", "document", "url_of"]
+
+_PYTHON = (None, "python", "ipython")
+
+# in which of them a value can be had is known once it is there
+_MEDIA_TYPES = (
+    "application/json",
+    "text/csv",
+    "text/html",
+    "text/plain",
+    "image/png",
+    "image/svg+xml",
+    "application/octet-stream",
+)
+
+
+def url_of(path: str, base_url: str = "/") -> str:
+    """The URL at which a notebook is called."""
+    return f"{base_url}restified/{quote(path)}"
+
+
+def described(served: Served, base_url: str) -> dict[str, Any]:
+    """A Model as JSON: what it is, what it takes, what its author should know."""
+    notebook = served.notebook
+    return {
+        "path": served.path,
+        "url": url_of(served.path, base_url),
+        "title": notebook.title,
+        "parameters": object_schema(notebook.fields.parameters),
+        "problems": notebook.problems,
+        # over the network there is no View to take them from
+        "free_names": list(free_names(compiled(notebook))) if notebook.language in _PYTHON else [],
+    }
+
+
+def document(models: Sequence[Served], base_url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document.
+
+    Args:
+        models: the Models.
+        base_url: where Jupyter is, ``/`` or ``/user/name/``.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Notebooks",
+            "version": restified_magics.__version__,
+            "description": "Each notebook is a function. A call runs it in a process of its own.",
+        },
+        "servers": [{"url": base_url.rstrip("/") or "/"}],
+        "security": [{"header": []}, {"query": []}],
+        "paths": {url_of(model.path): _operations(model) for model in models},
+        "components": {
+            "schemas": {"Problem": _PROBLEM},
+            "responses": {f"Problem{status}": _response(told) for status, told in PROBLEMS.items()},
+            "securitySchemes": {
+                "header": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "`token …` or `Bearer …`, with Jupyter's token",
+                },
+                "query": {"type": "apiKey", "in": "query", "name": "token"},
+            },
+        },
+    }
+
+
+_PROBLEM = {
+    "type": "object",
+    "description": "What went wrong: RFC 9457",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "parameters": {"type": "object", "additionalProperties": {"type": "string"}},
+        "cell": {"type": "integer", "description": "Position of the cell that failed, from 1"},
+        "line": {"type": "integer", "description": "Line in that cell, from 1"},
+    },
+    "required": ["type", "title", "status", "detail", "request_id"],
+}
+
+
+def _response(told: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": told, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _operations(model: Served) -> dict[str, Any]:
+    parameters = model.notebook.fields.parameters
+    common: dict[str, Any] = {
+        "summary": model.notebook.title,
+        "tags": [model.path.rpartition("/")[0] or "/"],
+        "responses": _responses(),
+    }
+    body = {
+        "required": any(parameter.required for parameter in parameters.values()),
+        "content": {"application/json": {"schema": object_schema(parameters)}},
+    }
+    prefer = {"name": "Prefer", "in": "header", "schema": {"type": "string", "enum": ["respond-async"]}}
+    operations: dict[str, Any] = {
+        "post": {**common, "operationId": f"call {model.path}", "parameters": [prefer], "requestBody": body}
+    }
+    # one that is required and called as a credential can only be given in a body
+    if not any(parameter.required for name, parameter in parameters.items() if name in RESERVED):
+        listed = [_in_query(each) for name, each in parameters.items() if name not in RESERVED]
+        operations["get"] = {**common, "operationId": f"get {model.path}", "parameters": [*listed, prefer]}
+    return operations
+
+
+def _in_query(parameter: Parameter) -> dict[str, Any]:
+    schema = json_schema(parameter)
+    told: dict[str, Any] = {"name": parameter.name, "in": "query", "required": parameter.required}
+    if schema.get("description"):
+        told["description"] = schema["description"]
+    if schema.get("type") in ("array", "object"):  # as JSON text
+        return {**told, "content": {"application/json": {"schema": schema}}}
+    return {**told, "schema": schema}
+
+
+def _responses() -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "200": {
+            "description": "The value of the `return` cell, bare",
+            "content": {media_type: {} for media_type in _MEDIA_TYPES},
+        },
+        "202": {
+            "description": "The call runs as a job",
+            "headers": {"Location": {"schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+    }
+    return answers | {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in PROBLEMS}

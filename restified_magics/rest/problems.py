@@ -1,0 +1,151 @@
+"""Errors as HTTP tells them: the one place where an exception gets its status and its words.
+
+RFC 9457, ``application/problem+json``. Nothing that a notebook said is in it unless it was asked for.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import http
+from typing import Any
+
+from restified_magics.errors import (
+    CellError,
+    KernelDied,
+    MediaError,
+    ModelRecursionError,
+    ModelTimeout,
+    NotebookError,
+    ParameterError,
+    ReturnError,
+    TaskDied,
+)
+from restified_magics.isolated.isolated_call import NotAcceptable, TooLarge
+
+__all__ = ["NOTHING", "PROBLEMS", "Problem", "Shown", "problem_of"]
+
+#: Status → what it means here, for the OpenAPI document.
+PROBLEMS = {
+    400: "The request is malformed",
+    403: "No credentials, or not allowed to execute, or sent by another site",
+    404: "There is no such notebook",
+    405: "Notebooks are called by GET and POST",
+    406: "The value cannot be had in an accepted media type",
+    413: "The request, or the value, is too large",
+    415: "The body is not JSON",
+    422: "Parameters are missing, unknown or wrong: all of them",
+    500: "The call failed",
+    503: "Too many calls are waiting",
+    504: "The call took too long",
+}
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """What went wrong with a request.
+
+    Attributes:
+        status: the HTTP status.
+        detail: what it is and what to do, one or two sentences.
+        fields: more members of the JSON object.
+        headers: headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, detail: str, *, headers: dict[str, str] | None = None, **fields: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.fields = fields
+        self.headers = headers or {}
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """The JSON object.
+
+        Example:
+            >>> Problem(404, "There is no notebook a.ipynb.").body("1f")["title"]
+            'Not Found'
+        """
+        return {
+            "type": "about:blank",
+            "title": http.HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+            **self.fields,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What of a failed call is told.
+
+    Attributes:
+        messages: the exception's class and message.
+        tracebacks: its traceback too.
+    """
+
+    messages: bool = False
+    tracebacks: bool = False
+
+
+NOTHING = Shown()
+
+
+def problem_of(error: BaseException, name: str, shown: Shown = NOTHING) -> Problem:
+    """What an exception of a call is for its caller.
+
+    Args:
+        error: the exception.
+        name: the notebook, as the caller knows it.
+        shown: what is told of an exception in a cell.
+    """
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ParameterError):
+        told = "; ".join(f"{parameter} {problem}" for parameter, problem in error.problems.items())
+        return Problem(422, f"{name}: {told}", parameters=error.problems)
+    if isinstance(error, NotAcceptable):
+        return Problem(406, f"{name}: {error}", offered=error.offered)
+    if isinstance(error, TooLarge):
+        return Problem(413, f"{name}: {error}. Return less, or raise RestifiedApp.max_result_bytes")
+    if isinstance(error, MediaError):
+        return Problem(500, f"{name}: the value cannot be returned: {error}")
+    if isinstance(error, TimeoutError):  # ours, and that of an isolated task
+        cell = error.cell if isinstance(error, ModelTimeout) else None
+        return Problem(504, f"{name}: the call was stopped, since it took too long", **_place(cell))
+    if isinstance(error, CellError):
+        return _failed_cell(error, name, shown)
+    return _failed(error, name)
+
+
+def _failed_cell(error: CellError, name: str, shown: Shown) -> Problem:
+    where = f"cell {error.cell}" + (f", line {error.line}" if error.line else "")
+    fields: dict[str, Any] = {**_place(error.cell, error.line), "cell_id": error.cell_id}
+    if shown.messages:
+        fields |= {"ename": error.ename, "evalue": error.evalue, "source_line": error.source_line}
+    if shown.tracebacks:
+        fields["traceback"] = error.traceback
+    said = f": {error.ename}: {error.evalue}" if shown.messages else ""
+    return Problem(500, f"{name}, {where} failed{said}", **fields)
+
+
+def _failed(error: BaseException, name: str) -> Problem:
+    if isinstance(error, NotebookError):
+        return Problem(500, f"{name} cannot be called: {error.reason}")
+    if isinstance(error, ReturnError):
+        return Problem(500, f"{name}: the value cannot be returned: {error.reason}", **_place(error.cell))
+    if isinstance(error, KernelDied):
+        return Problem(500, f"{name}: {error.reason}", **_place(error.cell))
+    if isinstance(error, ModelRecursionError):
+        return Problem(500, f"{name}: the notebooks call each other without an end")
+    if isinstance(error, TaskDied):
+        return Problem(500, f"{name}: {error}")
+    if isinstance(error, concurrent.futures.CancelledError):
+        return Problem(503, f"{name}: the call was cancelled")
+    return Problem(500, f"{name}: the call failed in a way that was not foreseen; the log has more")
+
+
+def _place(cell: int | None, line: int | None = None) -> dict[str, Any]:
+    return {key: value for key, value in (("cell", cell), ("line", line)) if value is not None}

@@ -1,0 +1,107 @@
+"""The values that a request hands over: from the query's text, or from a body of JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+from restified_magics.rest.problems import Problem
+
+__all__ = ["RESERVED", "from_body", "from_query"]
+
+#: Names of the query that are Jupyter's own: credentials, which no notebook sees. A parameter that is
+#: called `token` is given in a body.
+RESERVED = frozenset({"token", "_xsrf", "no_track_activity"})
+
+
+def from_query(query: str, *, most: int) -> dict[str, str | list[str]]:
+    """The values of a URL's query, as text; a list of texts for a name that is there more than once.
+
+    Args:
+        query: what follows the question mark.
+        most: how many values there may be.
+
+    Raises:
+        Problem: 400, it is not well-formed.
+
+    Example:
+        >>> from_query("x=4%202&token=secret&day=1&day=2", most=10)
+        {'x': '4 2', 'day': ['1', '2']}
+    """
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=most)
+    except UnicodeDecodeError:
+        raise Problem(400, "The query is not UTF-8, percent-encoded.") from None
+    except ValueError:
+        raise Problem(400, f"The query has more than {most} values.") from None
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name not in RESERVED:
+            values.setdefault(name, []).append(value)
+    return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.items()}
+
+
+def from_body(body: bytes, content_type: str | None) -> dict[str, Any]:
+    """The values of a body: one JSON object, in UTF-8; an empty body has none.
+
+    Raises:
+        Problem: 400, it is not that; 415, it says that it is something else.
+
+    Example:
+        >>> from_body(b'{"x": 42}', "application/json")
+        {'x': 42}
+    """
+    if not body.strip():
+        return {}
+    kind, _, options = (content_type or "").lower().partition(";")
+    if kind.strip() != "application/json" or not _is_utf8(options):
+        raise Problem(415, "The body must be JSON in UTF-8, with Content-Type: application/json.")
+    try:
+        text = body.decode("utf-8")
+        values = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_object)
+        if "\\u" in text:
+            json.dumps(values, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Problem(400, "The body has half of a surrogate pair, which is no character.") from None
+    except UnicodeDecodeError:
+        raise Problem(400, "The body is not UTF-8.") from None
+    except RecursionError:
+        raise Problem(400, "The body is nested too deep.") from None
+    except ValueError as error:
+        raise Problem(400, f"The body is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise Problem(400, f"The body must be a JSON object, not {_KINDS[type(values)]}.")
+    return values
+
+
+_KINDS = {list: "a list", str: "text", int: "a number", float: "a number", bool: "true or false"} | {
+    type(None): "null"
+}
+
+
+def _is_utf8(options: str) -> bool:
+    charsets = [part.partition("=")[2].strip(' "') for part in options.split(";") if "charset" in part]
+    return all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:80]} is too large for a number")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"an object has the name {twice[:80]!r} twice")
+    return made

@@ -1,0 +1,143 @@
+"""The Jupyter Server extension: its configuration, and the service that it makes of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Bool, Enum, Float, Int, List, Unicode
+
+from restified_magics.rest import metrics
+from restified_magics.rest.dask_calls import DaskCalls
+from restified_magics.rest.failed_runs import FailedRuns
+from restified_magics.rest.handlers import MAX_BODY, MAX_VALUES, SERVICE, handlers
+from restified_magics.rest.jobs import Jobs
+from restified_magics.rest.problems import Shown
+from restified_magics.rest.served import ServedNotebooks
+from restified_magics.rest.service import CallService, Limits
+
+__all__ = ["RestifiedApp", "main"]
+
+
+class RestifiedApp(ExtensionApp):  # type: ignore[misc]
+    """Notebooks as REST endpoints: GET or POST /restified/path/to/notebook.ipynb."""
+
+    name = "restified"
+    description = __doc__
+    extension_url = "/restified/"
+    load_other_extensions = False  # when it is started by itself, the endpoints are all there is
+
+    allowed = List(
+        Unicode(),
+        ["*"],
+        help="Patterns of the paths that may be called, e.g. models/*. A * spans folders, too.",
+    ).tag(config=True)
+    refused = List(Unicode(), help="Patterns of paths that may not be called though they are allowed.").tag(
+        config=True
+    )
+    engine = Enum(
+        ["auto", "python", "kernel"],
+        "auto",
+        help="auto: a notebook for this Python runs in a process forked from it, any other in a Jupyter "
+        "kernel. python, kernel: always that.",
+    ).tag(config=True)
+    concurrency = Int(
+        max(2, os.cpu_count() or 1), min=1, help="How many calls run at once. By default one a processor."
+    ).tag(config=True)
+    queue = Int(100, min=0, help="How many more calls may wait; further ones are answered by 503.").tag(
+        config=True
+    )
+    timeout = Float(300.0, min=0, help="Seconds that a call may take; 0 is without limit.").tag(config=True)
+    preload = List(
+        Unicode(),
+        help="Packages that processes have imported when they begin, e.g. numpy, pandas. Calls that import "
+        "them become faster by as much as their import takes.",
+    ).tag(config=True)
+    max_body_bytes = Int(4 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
+    max_values = Int(200, min=1, help="How many values the query of a URL may have.").tag(config=True)
+    max_result_bytes = Int(128 << 20, min=1, help="Bytes that the answer to a call may have.").tag(
+        config=True
+    )
+    max_output_characters = Int(
+        4 << 20, min=0, help="Characters of outputs that the notebook of a failed call may have."
+    ).tag(config=True)
+    max_memory_bytes = Int(
+        0, min=0, help="Bytes of address space that the process of a call may use; 0 is without limit."
+    ).tag(config=True)
+    show_messages = Bool(
+        False, help="Tell callers the message of an exception in a cell. It may hold secrets of the notebook."
+    ).tag(config=True)
+    show_tracebacks = Bool(False, help="Tell callers its traceback, too.").tag(config=True)
+    failed_runs_dir = Unicode(
+        "",
+        help="Folder, below that of the server, where failed calls are kept as notebooks, to open and debug; "
+        "empty: they are not kept.",
+    ).tag(config=True)
+    max_failed_runs = Int(50, min=1, help="How many failed calls are kept; the oldest go first.").tag(
+        config=True
+    )
+    failed_runs_days = Float(7.0, min=0, help="Days that a failed call is kept.").tag(config=True)
+    max_jobs = Int(100, min=1, help="How many jobs (Prefer: respond-async) there may be at once.").tag(
+        config=True
+    )
+    job_seconds = Float(3600.0, min=0, help="Seconds that a job is kept after it has ended.").tag(config=True)
+    warm = Bool(False, help="Start processes when the server starts, not when the first call comes.").tag(
+        config=True
+    )
+    dask_scheduler = Unicode(
+        "", help="Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786: calls run on its workers."
+    ).tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Make the service."""
+        contents = self.serverapp.contents_manager
+        refused = [*self.refused]
+        if self.failed_runs_dir:
+            refused.append(f"{self.failed_runs_dir.strip('/')}/*")
+        notebooks = ServedNotebooks(contents, self.allowed, refused)
+        failed = None
+        if self.failed_runs_dir:
+            failed = FailedRuns(
+                notebooks.root, self.failed_runs_dir, most=self.max_failed_runs, days=self.failed_runs_days
+            )
+        limits = Limits(
+            concurrency=self.concurrency,
+            queue=self.queue,
+            timeout=self.timeout or None,
+            max_result=self.max_result_bytes,
+            max_output=self.max_output_characters,
+            max_memory=self.max_memory_bytes,
+        )
+        service = CallService(
+            notebooks,
+            limits,
+            engine=self.engine,
+            preload=tuple(self.preload),
+            shown=Shown(self.show_messages, self.show_tracebacks),
+            failed=failed,
+            jobs=Jobs(self.max_jobs, self.job_seconds),
+            dask=DaskCalls(self.dask_scheduler) if self.dask_scheduler else None,
+            log=self.log,
+        )
+        metrics.RUNNING.set_function(lambda: service.running)
+        metrics.WAITING.set_function(lambda: service.waiting)
+        self.settings.update({SERVICE: service, MAX_BODY: self.max_body_bytes, MAX_VALUES: self.max_values})
+        if self.warm:
+            service.warm()
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(handlers())
+
+    async def stop_extension(self) -> None:
+        """End all calls."""
+        service: Any = self.settings.get(SERVICE)
+        if service is not None:
+            await service.close()
+
+
+main = RestifiedApp.launch_instance
+
+if __name__ == "__main__":
+    main()

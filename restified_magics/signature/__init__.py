@@ -1,0 +1,1 @@
+"""The parameters of a notebook, read from its source without running it."""

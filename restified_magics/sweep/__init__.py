@@ -1,0 +1,1 @@
+"""One Model over many sets of values."""

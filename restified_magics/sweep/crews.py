@@ -1,0 +1,148 @@
+"""Who makes the calls of a sweep: this process, threads, isolated processes, a pool, a cluster."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from restified_magics.core.model import Model
+from restified_magics.in_process.python_model import PythonModel
+from restified_magics.sweep.parcels import (
+    PRELOADED,
+    Answer,
+    Item,
+    hard_limit,
+    open_answer,
+    opened,
+    pack_items,
+    pack_model,
+    run_far,
+    run_here,
+    run_there,
+)
+
+__all__ = ["MOMENT", "Crew", "Here", "Went", "crew_for"]
+
+#: Seconds after which a worker begins no more calls of a batch.
+MOMENT = 0.1
+
+_PRELOADED = ("numpy", "pandas", "matplotlib", "scipy", "IPython")
+
+#: Whether each call went well, and its value or exception.
+Went = list[tuple[bool, Any]]
+
+
+class Crew(NamedTuple):
+    """Who does the work.
+
+    Attributes:
+        executor: runs the batches.
+        size: how many batches run at once.
+        submit: gives it a batch.
+        read: what a batch gave → whether each call went well, with its value or error; and the seconds.
+        weight: bytes that a call takes to be sent.
+        end: nobody waits any more; it is told whether calls may still run.
+    """
+
+    executor: concurrent.futures.Executor
+    size: int
+    submit: Callable[[Sequence[Item]], concurrent.futures.Future[Any]]
+    read: Callable[[Any], tuple[Went, float]]
+    weight: Callable[[Item], int]
+    end: Callable[[bool], object]
+
+
+class Here(concurrent.futures.Executor):
+    """Runs a task at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - whoever asks the future gets it
+            future.set_exception(error)
+        return future
+
+
+def crew_for(
+    model: Model,
+    workers: int | None,
+    executor: concurrent.futures.Executor | None,
+    files: Sequence[str | os.PathLike[str]],
+    limit: float | None,
+) -> Crew:
+    """The crew for a Model: as :meth:`Model.map` is told, with `limit` seconds for each call."""
+    end: Callable[[bool], object] = bool  # an executor that was given is not ours to end
+    if executor is None and workers is None:
+        executor = Here()
+    elif executor is None and not isinstance(model, PythonModel):
+        # kernels are processes of their own already, so that threads do to wait for them
+        executor = concurrent.futures.ThreadPoolExecutor(workers)
+        end = functools.partial(_end_threads, executor, model)
+    if isinstance(executor, Here | concurrent.futures.ThreadPoolExecutor):
+        submit = lambda items: executor.submit(run_here, model, items, limit, MOMENT)  # noqa: E731
+        return Crew(executor, _size(executor), submit, lambda done: done, lambda _: 1, end)
+    if executor is None:
+        from restified_magics.isolated.isolation import (
+            IsolatedExecutor,  # most sweeps in one process never need it
+        )
+
+        parcel = pack_model(model, local=True)
+        ready = functools.partial(opened, parcel)  # while the call before it runs
+        executor = isolated = IsolatedExecutor(
+            workers,
+            preload=(*PRELOADED, *_preloaded(model)),
+            initializer=ready,
+            timeout=hard_limit(limit, MOMENT),
+        )
+        end = functools.partial(_end_processes, isolated)
+    local = type(executor).__module__.startswith(("concurrent.futures", "restified_magics", "joblib", "loky"))
+    parcel = pack_model(model, files=files, local=local)
+    work = run_there if local else run_far
+    chosen = executor
+
+    def sent(items: Sequence[Item]) -> concurrent.futures.Future[Any]:
+        return chosen.submit(work, parcel, pack_items(items, model.name), limit, MOMENT)
+
+    def read(done: tuple[list[Answer], float]) -> tuple[Went, float]:
+        answers, seconds = done
+        return [_read(answer, model) for answer in answers], seconds
+
+    return Crew(executor, _size(executor), sent, read, lambda item: len(pack_items([item], model.name)), end)
+
+
+def _read(answer: Answer, model: Model) -> tuple[bool, Any]:
+    try:
+        return True, open_answer(answer, model)
+    except Exception as error:  # noqa: BLE001 - it is the call's
+        return False, error
+
+
+def _end_threads(executor: concurrent.futures.Executor, model: Any, running: bool) -> None:
+    executor.shutdown(wait=False, cancel_futures=True)
+    if running:
+        model.close()  # ends the kernels that threads wait for
+
+
+def _end_processes(executor: Any, _running: bool) -> None:
+    executor.kill_workers()
+
+
+def _preloaded(model: Model) -> list[str]:
+    """The slow packages that the notebook imports: the process that others are forked from has them."""
+    text = "\n".join(cell.source for cell in model.notebook.with_role("code", "parameters", "return"))
+    return [name for name in _PRELOADED if name in text]
+
+
+def _size(executor: concurrent.futures.Executor) -> int:
+    if isinstance(executor, Here):
+        return 1
+    for name in ("max_workers", "_max_workers"):
+        size = getattr(executor, name, None)
+        if isinstance(size, int):
+            return size
+    ncores = getattr(getattr(executor, "_client", None), "ncores", None)  # of Dask
+    return max(1, sum(ncores().values())) if ncores is not None else os.cpu_count() or 1

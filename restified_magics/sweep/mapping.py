@@ -1,0 +1,326 @@
+"""One Model over many sets of values, on any `concurrent.futures.Executor`: :meth:`Model.map`.
+
+Calls go out in batches, of which a worker makes as many as a moment has room for, and gives back the rest: so
+trivial calls cost little, and long ones have a process of their own. Only a few batches are ahead of the
+workers, so that a million sets of values from a generator need no memory.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import functools
+import hashlib
+import itertools
+import math
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, Literal, NamedTuple, Protocol
+
+from restified_magics.core.model import Model
+from restified_magics.errors import ParameterError, RestifiedError, TaskDied
+from restified_magics.signature.parameters import Parameter, bind
+from restified_magics.sweep.crews import MOMENT, Crew, Here, crew_for
+from restified_magics.sweep.parcels import Item, timed_out
+from restified_magics.sweep.store import ABSENT, Store
+
+__all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep"]
+
+OnError = Literal["raise", "return"]
+Read = Callable[[Parameter, Any], Any]
+
+_QUICK, _MOST = 64, 2000  # calls that share a batch however few are left, if they are quick; and in any
+_HEAVIEST = 1 << 22  # bytes of a batch, as its first call is
+_AHEAD = 2  # batches for each worker that wait or run
+_FOUND = 256  # calls found in the store, one after the other, before who asked gets them
+
+
+class Outcome(NamedTuple):
+    """How one call of a sweep went.
+
+    Attributes:
+        number: its position in the sweep, counted from 0.
+        params: the values that were given.
+        value: the value of the ``return`` cell, or None.
+        error: what ended it, or None.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    value: Any = None
+    error: Exception | None = None
+
+
+class _Bar(Protocol):
+    """What is used of tqdm."""
+
+    def update(self, n: float = 1) -> object: ...
+    def set_postfix(self, ordered_dict: Any = None, refresh: bool = True, **kwargs: Any) -> None: ...
+    def close(self) -> None: ...
+
+
+def parameter_sets(
+    params: Any, grid: Mapping[str, Iterable[Any]] | None
+) -> tuple[Iterable[Mapping[str, Any]], int | None]:
+    """The sets of values of a sweep, and how many there are, where that is known.
+
+    Args:
+        params: mappings, one for each call; or a DataFrame, whose rows they are; or None.
+        grid: values by name: all combinations, the last name varying fastest; each is added to `params`.
+
+    Example:
+        >>> sets, count = parameter_sets(None, {"x": range(2), "y": "ab"})
+        >>> list(sets), count
+        ([{'x': 0, 'y': 'a'}, {'x': 0, 'y': 'b'}, {'x': 1, 'y': 'a'}, {'x': 1, 'y': 'b'}], 4)
+    """
+    if params is None and grid is None:
+        raise TypeError("map needs sets of values: a list of dicts, a DataFrame, or grid={name: values}")
+    if isinstance(params, Mapping):
+        raise TypeError("map takes a list of dicts, one for each call. For all combinations, write grid={…}")
+    if hasattr(params, "to_dict") and hasattr(params, "columns"):
+        params = params.to_dict("records")
+    base: Iterable[Mapping[str, Any]] = [{}] if params is None else params
+    count = len(base) if isinstance(base, Sized) else None
+    if grid is None:
+        return base, count
+    values = {name: list(each) for name, each in grid.items()}
+    combined = (
+        {**given, **dict(zip(values, combination, strict=True))}
+        for given in base
+        for combination in itertools.product(*values.values())
+    )
+    return combined, None if count is None else count * math.prod(map(len, values.values()))
+
+
+def sweep(  # noqa: PLR0913 - the options of `Model.map`
+    model: Model,
+    sets: Iterable[Mapping[str, Any]],
+    count: int | None,
+    *,
+    workers: int | None = None,
+    executor: concurrent.futures.Executor | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    retries: int = 0,
+    timeout: float | None = None,
+    store: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
+    files: Sequence[str | os.PathLike[str]] = (),
+    read: Read | None = None,
+) -> Generator[Outcome, None, None]:
+    """Call the Model for each set of values, and give the outcomes as they come.
+
+    The arguments are those of :meth:`Model.map`, and `read`, which makes a value for a parameter of what
+    was given; None is :meth:`Parameter.coerce`.
+    """
+    if on_error not in ("raise", "return"):
+        raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}")
+    if workers is not None and executor is not None:
+        raise ValueError("give workers= or executor=, not both: an executor has its own workers")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    kept = None if store is None else Store(store, model.notebook)
+    limit = model._limit(timeout)
+    crew = crew_for(model, workers, executor, files, limit)
+    run = _Sweep(model, crew, count, retries=retries, limit=limit, seed=seed, store=kept, read=read)
+    shown = functools.partial(_bar, model, count) if progress else None
+    return _given(run, enumerate(sets), on_error, shown)
+
+
+def framed_outcomes(outcomes: Iterable[Outcome]) -> Any:
+    """A DataFrame of the values given and returned, a row a call; with the errors, where there are any."""
+    import pandas as pd  # slow to import, and only who asks for a DataFrame has it
+
+    rows = list(outcomes)
+    frame = pd.DataFrame([dict(outcome.params) for outcome in rows])
+    frame["value"] = pd.Series([outcome.value for outcome in rows], dtype=None if rows else object)
+    if any(outcome.error is not None for outcome in rows):
+        told = [None if outcome.error is None else str(outcome.error) for outcome in rows]
+        frame["error"] = pd.Series(told, dtype=object)
+    return frame
+
+
+def _given(
+    run: _Sweep,
+    sets: Iterator[tuple[int, Mapping[str, Any]]],
+    on_error: OnError,
+    shown: Callable[[], _Bar] | None,
+) -> Generator[Outcome, None, None]:
+    failed = 0
+    with contextlib.ExitStack() as ending:
+        ending.callback(run.stop)
+        bar = None if shown is None else shown()
+        if bar is not None:
+            ending.callback(bar.close)
+        for outcome in run.outcomes(sets):
+            failed += outcome.error is not None
+            if bar is not None:
+                bar.update()
+                if failed:
+                    bar.set_postfix(failed=failed)
+            if outcome.error is not None and on_error == "raise":
+                outcome.error.add_note(f"In call {outcome.number + 1} of the sweep")
+                raise outcome.error
+            yield outcome
+
+
+def _bar(model: Model, count: int | None) -> _Bar:
+    from tqdm.auto import tqdm  # it looks whether there is a notebook, which takes a moment
+
+    bar: _Bar = tqdm(total=count, desc=model.notebook.title, unit="call")
+    return bar
+
+
+# -------------------------------------------------------------------------- sweep
+
+
+class _Sweep:
+    """A sweep that runs: what waits, what is out, what came back."""
+
+    def __init__(
+        self,
+        model: Model,
+        crew: Crew,
+        count: int | None,
+        *,
+        retries: int,
+        limit: float | None,
+        seed: int | None,
+        store: Store | None,
+        read: Read | None,
+    ) -> None:
+        self._crew = crew
+        self._left = count
+        self._retries = retries
+        self._limit = limit
+        self._seed = seed
+        self._store = store
+        self._read = {} if read is None else {"read": read}
+        self._notebook = model.notebook
+        self._parameters = self._notebook.fields.parameters
+        self._batch = 1  # until it is known how long a call takes
+        self._out: dict[concurrent.futures.Future[Any], list[Item]] = {}
+        self._alone: collections.deque[Item] = collections.deque()
+        self._back: collections.deque[Item] = collections.deque()
+        self._tries: collections.Counter[int] = collections.Counter()
+        self._ready: collections.deque[Outcome] = collections.deque()
+        self._one_by_one = isinstance(crew.executor, Here)
+        self._most = 1 if self._one_by_one else crew.size * _AHEAD
+
+    def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
+        """All outcomes, as they come."""
+        more = True
+        while more or self._out or self._alone or self._back or self._ready:
+            while len(self._out) < self._most and len(self._ready) < _FOUND:
+                items, more = self._taken(sets, more)
+                if not items:
+                    break
+                self._send(items)
+            while self._ready:
+                yield self._ready.popleft()
+            if self._out:
+                done, _ = concurrent.futures.wait(self._out, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in done:
+                    self._came(future, self._out.pop(future))
+
+    def _send(self, items: list[Item]) -> None:
+        try:
+            self._out[self._crew.submit(items)] = items
+        except ParameterError as error:  # a value of one of them cannot travel
+            if len(items) > 1:
+                self._alone.extend(items)
+            else:
+                self._ready.append(Outcome(items[0].number, items[0].params, error=error))
+
+    def stop(self) -> None:
+        """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
+        running = bool(self._out)
+        for future, items in self._out.items():
+            if not future.cancel() and future.done() and self._store is not None:
+                with contextlib.suppress(Exception):  # what ended the sweep is what counts
+                    self._came(future, items)
+        self._crew.end(running)
+
+    def _taken(self, sets: Iterator[tuple[int, Mapping[str, Any]]], more: bool) -> tuple[list[Item], bool]:
+        """The next batch, empty where there is none now, and whether there may be more sets."""
+        if self._alone:
+            return [self._alone.popleft()], more
+        size = 1 if self._one_by_one else self._batch
+        if self._left is not None and size > 1:  # the last ones are shared by all
+            size = min(size, max(_QUICK, math.ceil((self._left + len(self._back)) / self._crew.size)))
+        items = [self._back.popleft() for _ in range(min(size, len(self._back)))]
+        while more and len(items) < size and len(self._ready) < _FOUND:
+            given = next(sets, None)
+            more = given is not None
+            if given is not None:
+                item = self._bound(*given)
+                if item is not None:
+                    items.append(item)
+                    if len(items) == 1 and size > 1:
+                        size = min(size, self._lot(item))
+                if self._left is not None:
+                    self._left -= 1
+        return items, more
+
+    def _lot(self, item: Item) -> int:
+        """How many calls like this one go into a batch, by their size."""
+        try:
+            return max(1, _HEAVIEST // self._crew.weight(item))
+        except ParameterError:
+            return 1  # which will be told when it is sent
+
+    def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
+        """The call, unless its values are wrong, or it was done before."""
+        seed = None if self._seed is None else _seed_of(self._seed, number)
+        try:
+            params = bind(self._parameters, values, self._notebook.name, **self._read)
+            if seed is not None and "seed" in self._parameters and "seed" not in params:
+                params["seed"] = seed
+            if self._store is not None:
+                value = self._store.get(params, seed)
+                if value is not ABSENT:
+                    self._ready.append(Outcome(number, params, value))
+                    return None
+        except ParameterError as error:
+            self._ready.append(Outcome(number, values, error=error))
+            return None
+        return Item(number, params, seed)
+
+    def _came(self, future: concurrent.futures.Future[Any], items: list[Item]) -> None:
+        try:
+            went, seconds = self._crew.read(future.result())
+        except concurrent.futures.BrokenExecutor as error:
+            raise TaskDied(
+                f"the executor is broken: one of its processes ended, {error}. workers= gives each call a "
+                "process of its own, and store= keeps what is done"
+            ) from error
+        except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
+            if len(items) > 1:
+                self._alone.extend(items)
+                return
+            went, seconds = [(False, timed_out(error, self._notebook.name, self._limit))], MOMENT
+        for item, (well, what) in zip(items, went, strict=False):
+            self._ended(item, well, what)
+        self._back.extend(items[len(went) :])
+        each = max(seconds / len(went), 1e-6)
+        self._batch = max(1, min(int(MOMENT / each), _MOST))
+
+    def _ended(self, item: Item, well: bool, what: Any) -> None:
+        if well:
+            if self._store is not None:
+                self._store.put(item.params, item.seed, what)
+            self._ready.append(Outcome(item.number, item.params, what))
+            return
+        if self._tries[item.number] < self._retries and not isinstance(what, ParameterError):
+            self._tries[item.number] += 1
+            self._alone.append(item)
+            return
+        self._tries.pop(item.number, None)
+        error = what if isinstance(what, Exception) else RestifiedError(f"the call ended by {what!r}")
+        self._ready.append(Outcome(item.number, item.params, error=error))
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """The seed of one call: the same wherever and whenever it runs, and unlike that of any other."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "big")

@@ -1,0 +1,167 @@
+"""Finished calls of a sweep, kept in a folder: what was done is not done again.
+
+A call is found by what decides its value: the notebook's cells, the values, the seed. Nothing in an entry is
+ever executed or unpickled; one that is damaged, or is another call's, is told and replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import threading
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from restified_magics.core.notebook import Notebook
+from restified_magics.errors import ParameterError, RestifiedError
+from restified_magics.wire.encoding import Unencodable, pack, unpack
+
+__all__ = ["ABSENT", "Store"]
+
+#: What :meth:`Store.get` gives for a call that has not been done.
+ABSENT: Any = object()
+
+_MARK = "restified-sweep.json"
+_FORMAT = 1
+
+
+class Store:
+    """A folder of finished calls.
+
+    Args:
+        path: the folder; it is made if it is not there.
+        notebook: the version that is called.
+
+    Raises:
+        RestifiedError: the folder holds something else, or cannot be written.
+
+    Example:
+        >>> import tempfile, restified_magics
+        >>> notebook = restified_magics.PythonModel("examples/fibonacci.ipynb").notebook
+        >>> store = Store(tempfile.mkdtemp() + "/calls", notebook)
+        >>> store.put({"n": 20}, None, 6765)
+        >>> store.get({"n": 20}, None), store.get({"n": 21}, None) is ABSENT
+        (6765, True)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], notebook: Notebook) -> None:
+        self.path = pathlib.Path(path).expanduser().absolute()
+        self._name = notebook.name
+        self._version = _version(notebook)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            mark = self.path / _MARK
+            if not mark.exists():
+                if any(self.path.iterdir()):
+                    raise RestifiedError(
+                        f"store {self.path}: the folder holds other files. Give one that is empty, or new"
+                    )
+                _write(mark, json.dumps({"format": _FORMAT}).encode())
+            elif json.loads(mark.read_bytes()).get("format") != _FORMAT:
+                raise RestifiedError(
+                    f"store {self.path}: was written by another version. Give another folder"
+                )
+        except (OSError, ValueError, AttributeError) as error:
+            raise RestifiedError(f"store {self.path}: cannot be used: {error}") from error
+
+    def get(self, params: Mapping[str, Any], seed: int | None) -> Any:
+        """The value of a call, or `ABSENT`.
+
+        Raises:
+            ParameterError: a value is of a kind by which no call can be found again.
+        """
+        key, asked = self._key(params, seed)
+        path = self._place(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return ABSENT
+        except OSError as error:
+            raise RestifiedError(f"store {self.path}: cannot be read: {error}") from error
+        try:
+            return _value(content, asked)
+        except (ValueError, LookupError, TypeError) as error:
+            reason = str(error) or type(error).__name__
+            warnings.warn(
+                f"store: {path} is damaged or foreign ({reason}): that call is made again", stacklevel=2
+            )
+            return ABSENT
+
+    def put(self, params: Mapping[str, Any], seed: int | None, value: Any) -> None:
+        """Keep the value of a call.
+
+        Raises:
+            RestifiedError: the value cannot be kept, or the folder not be written.
+        """
+        key, asked = self._key(params, seed)
+        try:
+            data, buffers = pack(value)
+        except Unencodable as error:
+            raise RestifiedError(f"store: the value cannot be kept: {error}") from None
+        parts = [data, *(bytes(buffer) for buffer in buffers)]
+        head = json.dumps({"format": _FORMAT, "call": asked, "sizes": [len(part) for part in parts]})
+        body = head.encode() + b"\n" + b"".join(parts)
+        path = self._place(key)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        except OSError as error:
+            raise RestifiedError(
+                f"store {self.path}: cannot be written: {error.strerror or error}. What was finished before "
+                "is kept; make room and run the sweep again, and it goes on from there"
+            ) from error
+
+    def _place(self, key: str) -> pathlib.Path:
+        return self.path / key[:2] / f"{key[2:]}.call"
+
+    def _key(self, params: Mapping[str, Any], seed: int | None) -> tuple[str, str]:
+        """The name of a call's entry, and what it must say of itself."""
+        digest = hashlib.sha256(f"{self._version} {seed}".encode())
+        for name in sorted(params):
+            try:
+                data, buffers = pack(params[name])
+            except Unencodable as error:
+                problem = f"cannot be told from others by a store: {error}"
+                raise ParameterError(self._name, {name: problem}) from None
+            for part in (name.encode(), data, *(bytes(buffer) for buffer in buffers)):
+                digest.update(len(part).to_bytes(8, "big") + part)
+        asked = digest.hexdigest()
+        return hashlib.sha256(asked.encode()).hexdigest(), asked
+
+
+def _version(notebook: Notebook) -> str:
+    """What an edit of the cells changes, and running them does not."""
+    cells = [
+        [cell.role, cell.source, cell.raises] for cell in notebook.cells if cell.role not in ("text", "skip")
+    ]
+    return hashlib.sha256(json.dumps([cells, notebook.kernel_name]).encode()).hexdigest()
+
+
+def _value(content: bytes, asked: str) -> Any:
+    checksum, _, body = content.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != checksum:
+        raise ValueError("its checksum is wrong")
+    head, _, rest = body.partition(b"\n")
+    described = json.loads(head)
+    if described["format"] != _FORMAT or described["call"] != asked:
+        raise ValueError("it is another call's")
+    parts = []
+    for size in described["sizes"]:
+        parts.append(rest[:size])
+        rest = rest[size:]
+    return unpack(parts[0], parts[1:])
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    """Write a file, whole or not at all: the sweep may be killed, and two may share a folder."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        half.write_bytes(content)
+        half.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)

@@ -1,0 +1,251 @@
+"""The state machine of a form: idle → running → done, failed or cancelled. No widget is here.
+
+Whoever shows a form watches its controller, and tells it of every change of a value. A call runs in a
+thread of its own, so that the kernel can hear of a click on Cancel.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from restified_magics.core.model import Model
+from restified_magics.core.result import Result
+from restified_magics.core.runs import Progress, Run
+from restified_magics.errors import ParameterError
+
+__all__ = ["Controller", "FormState", "Past", "Reading"]
+
+FormState = Literal["idle", "running", "done", "failed", "cancelled"]
+
+_TICK = 0.15  # seconds between two looks at a call that runs
+_QUIET = 0.3  # seconds without a change, after which an automatic run begins
+_KEPT = 20  # runs that the history remembers
+
+_log = logging.getLogger("restified_magics.forms")
+
+
+class Reading(NamedTuple):
+    """What the fields hold.
+
+    Attributes:
+        values: by the names of the parameters, of those that are given.
+        problems: what is wrong, by the names of the parameters.
+    """
+
+    values: Mapping[str, Any]
+    problems: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Past:
+    """A run of the history.
+
+    Attributes:
+        number: the run's number.
+        ended: when it ended, local time.
+        state: how it ended.
+        seconds: how long it took.
+        keepsake: what the form gave to be kept with it.
+    """
+
+    number: int
+    ended: datetime.datetime
+    state: FormState
+    seconds: float
+    keepsake: Any = None
+
+
+@dataclass
+class Controller:
+    """Runs a Model on the values of a form, one call at a time.
+
+    Args:
+        model: the Model.
+        read: gives the values of the fields as they are now.
+        auto: run after every change, a moment after the last one.
+        timeout: seconds that a call may take; None is the Model's own limit.
+        keepsake: gives what the history keeps with a run, asked when it begins.
+
+    Attributes:
+        state: the state.
+        number: the number of the last run, from 1; 0 before the first.
+        run: the call that runs, or the last one.
+        stale: values have changed since that call began.
+        problems: what is wrong with the values, by parameter, as found by the last attempt to run.
+        failure: what kept the last attempt from running, or ended it.
+        complaints: exceptions of callbacks, told on the page; also logged.
+        history: the last runs, the newest first.
+    """
+
+    model: Model
+    read: Callable[[], Reading]
+    auto: bool = False
+    timeout: float | None = None
+    keepsake: Callable[[], Any] = lambda: None
+    state: FormState = "idle"
+    number: int = 0
+    run: Run | None = None
+    stale: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
+    failure: BaseException | None = None
+    complaints: list[str] = field(default_factory=list)
+    history: list[Past] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._watchers: list[Callable[[], object]] = []
+        self._receivers: list[Callable[[Any], object]] = []
+        self._timer: threading.Timer | None = None
+        self._again = False
+        self._kept: Any = None
+        self._ended = threading.Condition(self._lock)
+
+    # ------------------------------------------------------------- who listens
+
+    def watch(self, watcher: Callable[[], object]) -> None:
+        """Call a function without arguments after each change of the state, from any thread."""
+        self._watchers.append(watcher)
+
+    def on_result(self, receiver: Callable[[Any], object]) -> None:
+        """Call a function with the value of each run that went well, in the thread of the run."""
+        self._receivers.append(receiver)
+
+    # ------------------------------------------------------------ what it does
+
+    def start(self) -> bool:
+        """Run the Model on the values as they are, unless it runs already; tell whether a run began."""
+        with self._lock:
+            if self.state == "running":
+                return False
+            self._forget_timer()
+            values, self.problems = self.read()
+            if self.problems:
+                self._tell()
+                return False
+            try:
+                run = self.model.start(values, timeout=self.timeout)
+            except ParameterError as error:
+                self.problems, self.failure = error.problems, error
+                self.state = "failed"
+            except Exception as error:  # noqa: BLE001 - the page shows it: the file is gone, or is no notebook
+                self.state, self.failure, self.run = "failed", error, None
+            else:
+                self._kept = self.keepsake()
+                self.number += 1
+                self.run, self.state, self.stale, self.failure = run, "running", False, None
+                self.complaints.clear()
+                watch = threading.Thread(target=self._watch, args=(run,), name="restified-form", daemon=True)
+                watch.start()
+        self._tell()
+        return self.state == "running"
+
+    def cancel(self) -> None:
+        """End the call that runs; it ends in the state ``cancelled``."""
+        with self._lock:
+            self._again = False
+            self._forget_timer()
+            if self.state == "running" and self.run is not None:
+                self.run.cancel()
+
+    def changed(self) -> None:
+        """The value of a field has changed."""
+        with self._lock:
+            self.stale = self.run is not None
+            if self.auto:
+                self._forget_timer()
+                self._timer = threading.Timer(_QUIET, self._run_again)
+                self._timer.daemon = True
+                self._timer.start()
+        self._tell()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs or is about to, or so many seconds; tell whether it is so."""
+        with self._ended:
+            return self._ended.wait_for(
+                lambda: self.state != "running" and self._timer is None and not self._again, timeout
+            )
+
+    def close(self) -> None:
+        """End what runs, and listen to nothing any more."""
+        self._watchers.clear()
+        self._receivers.clear()
+        self.cancel()
+
+    def complain(self, doing: str, error: BaseException) -> None:
+        """Tell the page and the log of an exception that nobody caught."""
+        _log.error("%s: %s", self.model.name, doing, exc_info=error)
+        self.complaints.append(f"{doing}: {type(error).__name__}: {error}")
+
+    @property
+    def result(self) -> Result | None:
+        """The `Result` of the call that runs, or of the last one."""
+        return None if self.run is None else self.run.result
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the call is."""
+        return None if self.run is None else self.run.progress
+
+    # ---------------------------------------------------------------- inwards
+
+    def _run_again(self) -> None:
+        """The fields have been quiet for a moment: run on what they hold now, instead of what runs."""
+        with self._lock:
+            self._timer = None
+            if self.state == "running" and self.run is not None:
+                self._again = True
+                self.run.cancel()
+                return
+        self.start()
+        with self._ended:
+            self._ended.notify_all()
+
+    def _watch(self, run: Run) -> None:
+        while not run.wait(_TICK):
+            self._tell()
+        with self._lock:
+            again, self._again = self._again, False
+            if not again:
+                self._finish(run)
+            else:
+                self.state = "cancelled"
+        if again:
+            self.start()
+        elif self.state == "done":
+            self._hand_out(run)
+        self._tell()
+        with self._ended:
+            self._ended.notify_all()
+
+    def _finish(self, run: Run) -> None:
+        state = run.state
+        self.state = "failed" if state == "running" else state
+        self.failure = run.error
+        past = Past(self.number, datetime.datetime.now(), self.state, run.elapsed, self._kept)
+        self.history.insert(0, past)
+        del self.history[_KEPT:]
+
+    def _hand_out(self, run: Run) -> None:
+        self._tell()
+        for receiver in list(self._receivers):
+            try:
+                receiver(run.result.value)
+            except BaseException as error:  # noqa: BLE001 - whoever it is from, the page goes on
+                self.complain(f"on_result {getattr(receiver, '__name__', receiver)}", error)
+
+    def _tell(self) -> None:
+        for watcher in list(self._watchers):
+            try:
+                watcher()
+            except Exception:  # noqa: BLE001 - logged, and the form goes on
+                _log.exception("%s: the form could not be brought up to date", self.model.name)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,159 @@
+"""A Parameter → the kind of control that a form has for it. Bounds and choices are never invented."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from restified_magics.signature.enums import IsoDate
+from restified_magics.signature.facts import facts
+from restified_magics.signature.parameters import Parameter
+from restified_magics.signature.plain_types import alternatives
+
+__all__ = ["NUMBERS", "SEVERAL", "Kind", "bare", "control_of", "is_nested", "origin", "pair_types"]
+
+Kind = Literal[
+    "text",
+    "number",
+    "slider",
+    "checkbox",
+    "select",
+    "several",
+    "suggest",
+    "textarea",
+    "json",
+    "password",
+    "color",
+    "date",
+    "time",
+    "datetime",
+    "moment",
+    "pair",
+    "file",
+    "table",
+]
+
+#: The classes of numbers.
+NUMBERS = (int, float, decimal.Decimal)
+
+#: The classes of collections that one field can edit.
+SEVERAL = (set, frozenset, list, tuple)
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_LONG = 60  # characters: a default of more is edited in several lines
+
+
+def control_of(parameter: Parameter) -> tuple[Kind, tuple[Any, ...]]:
+    """The kind of control for a parameter, and the choices that it offers.
+
+    Example:
+        >>> control_of(Parameter("mode", default="a", choices=("a", "b")))
+        ('select', ('a', 'b'))
+    """
+    wanted = parameter.enforced.type
+    kinds = [kind for kind in alternatives(wanted) if kind is not type(None)]
+    if parameter.choices:
+        return ("suggest" if parameter.free_choice else "select"), tuple(parameter.choices)
+    if _names_table(parameter):
+        return "table", ()
+    if len(kinds) == 1 and (several := _choices_of_items(kinds[0])):
+        return "several", several
+    origins = {origin(kind) for kind in kinds}
+    if origins and all(isinstance(each, type) and issubclass(each, NUMBERS) for each in origins):
+        if origins == {bool}:
+            return "checkbox", ()
+        both = isinstance(parameter.minimum, NUMBERS) and isinstance(parameter.maximum, NUMBERS)
+        return ("slider" if both and bool not in origins else "number"), ()
+    if len(kinds) != 1:
+        return "text", ()
+    return _of_one(parameter, kinds[0])
+
+
+# The kinds that a class alone decides, by its name: pydantic's own are not imported for it.
+_BY_NAME: Mapping[str, Kind] = {
+    "AwareDatetime": "moment",
+    "NaiveDatetime": "datetime",
+    "date": "date",
+    "bytes": "file",
+    "bytearray": "file",
+    "dict": "json",
+    "Mapping": "json",
+    "MutableMapping": "json",
+}
+
+
+def _of_one(parameter: Parameter, kind: Any) -> tuple[Kind, tuple[Any, ...]]:
+    cls, default = origin(kind), parameter.default
+    name = getattr(cls, "__name__", "")
+    if cls is str or name == "SecretStr":
+        return _of_text(parameter, kind), ()
+    if name in _BY_NAME:
+        return _BY_NAME[name], ()
+    has_zone = getattr(default, "tzinfo", None) is not None
+    if cls is datetime.datetime:
+        return ("moment" if has_zone else "datetime"), ()
+    if cls is datetime.time and not has_zone:
+        return "time", ()
+    if cls is tuple and pair_types(parameter) is not None:
+        return "pair", ()
+    return ("json" if cls in SEVERAL and isinstance(default, SEVERAL) and is_nested(default) else "text"), ()
+
+
+def _of_text(parameter: Parameter, kind: Any) -> Kind:
+    widget, default = parameter.options.get("widget"), parameter.default
+    if widget == "password" or getattr(origin(kind), "__name__", "") == "SecretStr":
+        return "password"
+    if any(isinstance(item, IsoDate) for item in getattr(kind, "__metadata__", ())):
+        return "date"
+    if widget == "color" or (isinstance(default, str) and _COLOR.fullmatch(default)):
+        return "color"
+    long = isinstance(default, str) and ("\n" in default or len(default) > _LONG)
+    return "textarea" if widget == "textarea" or long else "text"
+
+
+def _names_table(parameter: Parameter) -> bool:
+    """Whether the parameter is annotated as a pandas DataFrame, which reading does not import."""
+    words = parameter.annotation.replace(" ", "").split("|")
+    return any(word.strip("'\"").rpartition(".")[2] == "DataFrame" for word in words)
+
+
+def _choices_of_items(kind: Any) -> tuple[Any, ...]:
+    """The choices of the items of ``set[Literal["a", "b"]]`` and its like."""
+    plain = bare(kind)
+    if origin(kind) not in SEVERAL:
+        return ()
+    items = [item for item in get_args(plain) if item is not ...]
+    return (facts(items[0]).choices or ()) if len(items) == 1 else ()
+
+
+def pair_types(parameter: Parameter) -> tuple[Any, Any] | None:
+    """The types of a pair of numbers or dates, shown as from and to."""
+    plain = (int, float, decimal.Decimal, datetime.date, datetime.datetime)
+    found = [kind for kind in alternatives(parameter.type) if kind is not type(None)]
+    items = get_args(bare(found[0])) if len(found) == 1 else ()
+    default = parameter.default
+    if not items and isinstance(default, tuple) and len(default) == 2:
+        items = tuple(int | float if type(item) is int else type(item) for item in default)
+    fits = len(items) == 2 and all(origin(item) in plain or item == int | float for item in items)
+    return (items[0], items[1]) if fits else None
+
+
+def is_nested(value: Any) -> bool:
+    """Whether a collection holds others."""
+    return any(isinstance(item, (list, tuple, dict, set)) for item in value)
+
+
+def bare(kind: Any) -> Any:
+    """The type without what ``Annotated`` says of it."""
+    while getattr(kind, "__metadata__", None) is not None:
+        kind = kind.__origin__
+    return kind
+
+
+def origin(kind: Any) -> Any:
+    """The class of a type: ``list`` for ``Annotated[list[int], …]``."""
+    plain = bare(kind)
+    return get_origin(plain) or plain

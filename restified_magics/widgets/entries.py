@@ -1,0 +1,218 @@
+"""Where a form has each value from: a field, a widget of the author's, another form; or it is fixed.
+
+interact's abbreviations are understood: ``n=(0, 10)`` and ``n=(0, 10, 2)`` set bounds and step, a list, a
+dict or pairs are choices, a bool, number or text is the value to begin with, a widget stands where the field
+would, and ``fixed(3)`` is given without a field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import ipywidgets
+
+from restified_magics.core.telling import is_same, shorten
+from restified_magics.signature.parameters import MISSING, Parameter
+from restified_magics.widgets.fields import Field, Raw, Upload, make_field
+
+__all__ = ["Entry", "FieldEntry", "FixedEntry", "LinkedEntry", "WidgetEntry", "make_entry"]
+
+
+class Entry:
+    """Gives the value of one parameter.
+
+    Attributes:
+        parameter: the parameter.
+    """
+
+    parameter: Parameter
+
+    def read(self) -> Any:
+        """The value, or ``MISSING`` where the call is left to its default.
+
+        Raises:
+            ValueError: there is none; the message reads after the parameter's name.
+        """
+        raise NotImplementedError
+
+    def set(self, value: Any) -> None:
+        """Hold this value from now on. Raises ValueError where that cannot be."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Hold what it began with."""
+
+
+class FieldEntry(Entry):
+    """A field of the panel; its raw value lives here, and the panel shows it."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self.parameter = field.parameter
+        self.raw: Raw = field.initial
+        self.upload: Upload | None = None
+
+    def read(self) -> Any:
+        return self.field.read(self.upload if self.upload is not None else self.raw)
+
+    def set(self, value: Any) -> None:
+        raw = self.field.raw_of(value)
+        read = self.field.read(raw)
+        if read is MISSING:
+            shows = raw is not None or value is None
+        else:
+            wanted = self.parameter.enforced.coerce(value)
+            shows = is_same(read, wanted) or repr(read) == repr(wanted)
+        if not shows:
+            raise ValueError(f"has a field that cannot show {shorten(value)}")
+        self.take(raw)
+
+    def take(self, raw: Raw) -> None:
+        """Hold a raw value, whatever it means; a file comes by :meth:`give` alone."""
+        if self.field.kind not in ("file", "table"):
+            self.raw = raw
+
+    def give(self, upload: Upload) -> None:
+        """Hold a file."""
+        self.upload = upload
+        self.raw = f"{upload.name}, {len(upload.content):,} bytes"
+
+    def reset(self) -> None:
+        self.upload, self.raw = None, self.field.initial
+
+
+class FixedEntry(Entry):
+    """A value without a field."""
+
+    def __init__(self, parameter: Parameter, value: Any) -> None:
+        self.parameter = parameter
+        self._value = value
+
+    def read(self) -> Any:
+        return self._value
+
+    def set(self, value: Any) -> None:  # noqa: ARG002 - whatever it is
+        raise ValueError(f"is fixed at {shorten(self._value)}")
+
+
+class WidgetEntry(Entry):
+    """A widget of the author's with a ``value``."""
+
+    def __init__(self, parameter: Parameter, widget: Any) -> None:
+        if not hasattr(widget, "value"):
+            raise TypeError(
+                f"{parameter.name}: a {type(widget).__name__} has no value. "
+                "Give a widget that has one, as IntSlider()"
+            )
+        self.parameter = parameter
+        self.widget = widget
+        self._initial = widget.value
+
+    def read(self) -> Any:
+        return self.parameter.coerce(self.widget.value)
+
+    def set(self, value: Any) -> None:
+        self.widget.value = value
+
+    def reset(self) -> None:
+        self.widget.value = self._initial
+
+    def on_change(self, changed: Callable[[], object]) -> None:
+        """Call a function after each change of the widget."""
+        self.widget.observe(lambda _change: changed(), "value")
+
+
+class LinkedEntry(Entry):
+    """The result of another form."""
+
+    def __init__(self, parameter: Parameter, origin: str) -> None:
+        self.parameter = parameter
+        self._origin = origin
+        self._value: Any = MISSING
+
+    def read(self) -> Any:
+        if self._value is MISSING:
+            raise ValueError(f"waits for the result of {self._origin}")
+        return self.parameter.coerce(self._value)
+
+    def set(self, value: Any) -> None:
+        self._value = value
+
+    def shown(self) -> str:
+        """One line that says what it holds."""
+        if self._value is MISSING:
+            return f"waits for {self._origin}"
+        shape = getattr(self._value, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"from {self._origin}: {type(self._value).__name__} of {' × '.join(map(str, shape))}"
+        return f"from {self._origin}: {shorten(self._value)}"
+
+    def spec(self) -> dict[str, Any]:
+        """What the page shows of it."""
+        return {**make_field(dataclasses.replace(self.parameter, choices=None)).spec(), "kind": "linked"}
+
+
+def make_entry(parameter: Parameter, override: Any = None) -> Entry:
+    """The entry of a parameter.
+
+    Args:
+        parameter: the parameter.
+        override: an abbreviation as for ``ipywidgets.interact``, a widget, a Parameter; None is none.
+
+    Raises:
+        TypeError: the override is no abbreviation.
+
+    Example:
+        >>> entry = make_entry(Parameter("n", type=int, default=5), (0, 10))
+        >>> entry.field.kind, entry.read() is MISSING
+        ('slider', True)
+        >>> make_entry(Parameter("n", default=5), ipywidgets.fixed(3)).read()
+        3
+    """
+    if override is None:
+        return FieldEntry(make_field(parameter))
+    if isinstance(override, ipywidgets.fixed):
+        return FixedEntry(parameter, override.value)
+    if isinstance(override, ipywidgets.Widget):
+        return WidgetEntry(parameter, override)
+    if isinstance(override, Parameter):
+        return FieldEntry(make_field(dataclasses.replace(override, name=parameter.name), always=True))
+    if isinstance(override, bool | int | float | str):
+        return FieldEntry(make_field(_beginning_with(parameter, override), always=True))
+    if isinstance(override, tuple) and len(override) in (2, 3) and all(map(_is_number, override)):
+        low, high, *step = override
+        bounded = dataclasses.replace(parameter, minimum=low, maximum=high, step=step[0] if step else None)
+        return FieldEntry(make_field(bounded))
+    if isinstance(override, Mapping | Iterable):
+        return _choices(parameter, override)
+    raise TypeError(
+        f"{parameter.name}: {shorten(override)} says nothing of a field. Give bounds as (0, 10), "
+        "a list of choices, a value, a widget, or fixed(value)"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _beginning_with(parameter: Parameter, value: Any) -> Parameter:
+    if parameter.required or parameter.expression is not None or parameter.default is None:
+        known = parameter.declared or parameter.type not in (Any, object, type(None))
+        parameter = dataclasses.replace(parameter, type=parameter.type if known else type(value))
+    return dataclasses.replace(parameter, default=value, expression=None)
+
+
+def _choices(parameter: Parameter, override: Any) -> Entry:
+    pairs = override.items() if isinstance(override, Mapping) else list(override)
+    labelled = isinstance(override, Mapping) or all(
+        isinstance(each, tuple) and len(each) == 2 for each in pairs
+    )
+    labels = {str(label): value for label, value in pairs} if labelled else None
+    values = tuple(labels.values()) if labels is not None else tuple(pairs)
+    if not values:
+        raise TypeError(f"{parameter.name}: there are no choices. Give at least one")
+    # values of the author's own, taken as they are
+    chosen = dataclasses.replace(parameter, choices=values, free_choice=False, type=Any, declared=False)
+    return FieldEntry(make_field(chosen, labels))

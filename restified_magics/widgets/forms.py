@@ -1,0 +1,450 @@
+"""A Model as a form: fields for its parameters, Run and Cancel, its result and outputs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import ipywidgets
+
+from restified_magics.core.model import Model
+from restified_magics.core.result import Result
+from restified_magics.errors import ParameterError
+from restified_magics.signature.parameters import MISSING
+from restified_magics.signature.parameters import bind as check
+from restified_magics.widgets.address import fill_from_address, in_voila
+from restified_magics.widgets.bar import bar_state
+from restified_magics.widgets.controller import Controller, Reading
+from restified_magics.widgets.downloads import Download, downloads
+from restified_magics.widgets.entries import Entry, FieldEntry, LinkedEntry, WidgetEntry, make_entry
+from restified_magics.widgets.fields import Upload
+from restified_magics.widgets.panel import Panel
+from restified_magics.widgets.result_views import ResultViews
+
+__all__ = ["Form", "bind"]
+
+_groups = itertools.count(1)
+
+
+class Form(ipywidgets.VBox):  # type: ignore[misc]
+    """A form for a Model. Made by :meth:`Model.form`, which describes the arguments.
+
+    Attributes:
+        model: the Model.
+        controller: its state machine.
+
+    Example:
+        >>> import restified_magics
+        >>> form = restified_magics.PythonModel("examples/fibonacci.ipynb").form()
+        >>> form.set(n=20)
+        >>> form.run(), form.wait(60), form.value
+        (True, True, 6765)
+    """
+
+    controller: Controller = None  # type: ignore[assignment]
+
+    def __init__(  # noqa: PLR0913 - the options of a form
+        self,
+        model: Model,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        values: Mapping[str, Any] | None = None,
+        run: Literal["button", "auto"] | None = None,
+        debug: bool = False,
+        timeout: float | None = None,
+        presets: Mapping[str, Mapping[str, Any]] | None = None,
+        run_from_url: bool | None = None,
+        tracebacks: bool | None = None,
+    ) -> None:
+        self.model = model
+        options = model.notebook.fields.title_options
+        run = run or ("auto" if options.get("run") == "auto" else "button")
+        if run not in ("button", "auto"):
+            raise ValueError(f"run must be 'button' or 'auto', not {run!r}")
+        self._debug = debug
+        self._tracebacks = debug or (not in_voila() if tracebacks is None else tracebacks)
+        self._presets = {name: dict(values) for name, values in (presets or {}).items()}
+        kept, begin = _beginning(model, values or {})
+        self._entries = _entries(model, {**(overrides or {}), **kept})
+        for name, value in begin.items():
+            self._entries[name].set(value)
+        self._attempt = 0
+        self._reveals = False
+        self._uploads: dict[str, list[bytes]] = {}
+        self._shown: Any = None
+        self._showing = threading.RLock()
+        self.controller = Controller(
+            model, self._read, auto=run == "auto", timeout=timeout, keepsake=self._keepsake
+        )
+        self._views = ResultViews(tracebacks=self._tracebacks)
+        self._panels, children = self._laid_out()
+        super().__init__([*children, *self._views.widgets])
+        self.add_class("restified-form")
+        may_run = options.get("run-from-url") is True if run_from_url is None else run_from_url
+        address = fill_from_address(self._entries)
+        self._reveals = address.wrong
+        self._refresh()
+        self.controller.watch(self._show)
+        self._show()
+        if address.run and may_run:
+            self.run()
+
+    # ---------------------------------------------------------------- for its author
+
+    @property
+    def state(self) -> str:
+        """``"idle"``, ``"running"``, ``"done"``, ``"failed"`` or ``"cancelled"``."""
+        return self.controller.state
+
+    @property
+    def result(self) -> Result | None:
+        """The `Result` of the last run, or of the one that runs."""
+        return self.controller.result
+
+    @property
+    def value(self) -> Any:
+        """The value of the last run that went well, or None."""
+        result = self.controller.result
+        return result.value if result is not None and self.state == "done" else None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values that a run would be given; defaults that nobody changed are not among them."""
+        return dict(self._read().values)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong with the values, by parameter."""
+        return dict(self._read().problems)
+
+    def set(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """Fill fields.
+
+        Raises:
+            ValueError: a field cannot hold its value. The others are filled.
+            KeyError: there is no such parameter.
+        """
+        problems = []
+        for name, value in {**(values or {}), **named}.items():
+            if name not in self._entries:
+                raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(self._entries)}")
+            try:
+                self._entries[name].set(value)
+            except ValueError as error:
+                problems.append(f"{name} {error}")
+        self._refresh()
+        self.controller.changed()
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def reset(self) -> None:
+        """Put all fields back to what they began with."""
+        for entry in self._entries.values():
+            entry.reset()
+        self._refresh()
+        self.controller.changed()
+
+    def run(self) -> bool:
+        """Run the Model on the values as they are, as a press of Run does; tell whether a run began."""
+        self._attempt += 1
+        began = self.controller.start()
+        self._show()
+        return began
+
+    def cancel(self) -> None:
+        """End the run, as a press of Cancel does."""
+        self.controller.cancel()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs, or so many seconds; tell whether it is so.
+
+        Not in the same cell as somebody's click: a kernel that waits hears of none.
+        """
+        return self.controller.wait(timeout)
+
+    def on_result(self, receiver: Callable[[Any], object]) -> Callable[[Any], object]:
+        """Call a function with the value of each run that went well. Can be used as a decorator.
+
+        It is called in the thread of the run. An exception that it raises is shown on the page and logged.
+        """
+        self.controller.on_result(receiver)
+        return receiver
+
+    def link(self, name: str, origin: Form, *, run: bool = True) -> Form:
+        """Give a parameter the result of another form, whenever there is one.
+
+        Args:
+            name: the parameter, whose field is replaced by a line that says what it got.
+            origin: the form whose result it gets.
+            run: run this form then.
+
+        Returns:
+            This form, so that links can be chained.
+        """
+        if name not in self._entries:
+            raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(self._entries)}")
+        entry = LinkedEntry(self._entries[name].parameter, origin.model.notebook.title)
+        self._entries[name] = entry
+        self._respecify()
+
+        def receive(value: Any) -> None:
+            entry.set(value)
+            self._refresh()
+            self.controller.changed()
+            if run:
+                self.run()
+
+        origin.on_result(receive)
+        return self
+
+    def close(self) -> None:
+        """End what runs, and take the form from the page."""
+        if self.controller is not None:  # else it was never finished
+            self.controller.close()
+        for child in self.children:
+            child.close()
+        super().close()
+
+    def _repr_keys(self) -> Any:
+        return iter(())
+
+    # ----------------------------------------------------------------- layout
+
+    def _laid_out(self) -> tuple[list[Panel], list[Any]]:
+        """One panel for all fields and the bar; an author's own widgets stand between panels."""
+        group = f"{os.getpid()}-{next(_groups)}"
+        title = self.model.notebook.title
+        children: list[Any] = []
+        panels: list[Panel] = []
+        collected: list[str] = []
+
+        def panel(**more: Any) -> None:
+            made = Panel(group=group, name=title, **self._panel_state(collected), **more)
+            made.observe(self._on_values, ["values", "typed"])
+            made.on_msg(self._on_message)
+            panels.append(made)
+            children.append(made)
+            collected.clear()
+
+        for name, entry in self._entries.items():
+            if isinstance(entry, FieldEntry | LinkedEntry):
+                collected.append(name)
+            elif isinstance(entry, WidgetEntry):
+                if collected:
+                    panel()
+                children.append(_labelled(entry))
+                entry.on_change(self.controller.changed)
+        panel(bar=self._bar())
+        return panels, children
+
+    def _panel_state(self, names: Sequence[str]) -> dict[str, Any]:
+        specs, values = [], {}
+        for name in names:
+            entry = self._entries[name]
+            if isinstance(entry, FieldEntry):
+                specs.append(entry.field.spec())
+                values[name] = entry.raw
+            elif isinstance(entry, LinkedEntry):
+                specs.append(entry.spec())
+                values[name] = entry.shown()
+        return {"fields": specs, "values": values}
+
+    def _respecify(self) -> None:
+        """A field has become another kind of entry."""
+        for panel in self._panels:
+            state = self._panel_state([spec["name"] for spec in panel.fields])
+            with panel.hold_sync():
+                panel.fields = state["fields"]
+                panel.values = state["values"]
+        self._check()
+
+    def _refresh(self) -> None:
+        """Show what the entries hold."""
+        for panel in self._panels:
+            panel.values = self._panel_state([spec["name"] for spec in panel.fields])["values"]
+        self._check()
+
+    # ------------------------------------------------------------- from the page
+
+    def _on_values(self, change: Any) -> None:
+        changed = False
+        for name, raw in change["owner"].values.items():
+            entry = self._entries.get(name)
+            if isinstance(entry, FieldEntry) and entry.raw != raw:
+                entry.take(raw)
+                changed = True
+        if changed or change["name"] == "typed":
+            self._check()
+        if changed:
+            self.controller.changed()
+
+    def _on_message(self, _panel: Any, message: Any, buffers: Sequence[memoryview]) -> None:
+        doing = message.get("do")
+        try:
+            if doing == "upload":
+                self._take_piece(message, bytes(buffers[0]))
+            elif doing in self._commands:
+                self._commands[doing](self, message)
+        except Exception as error:  # noqa: BLE001 - the page shows it, and the log has it
+            self.controller.complain(f"{doing}", error)
+            self._show()
+
+    def _do_run(self, message: Mapping[str, Any]) -> None:
+        self._do_fill(message, quiet=True)
+        self.run()
+
+    def _do_fill(self, message: Mapping[str, Any], *, quiet: bool = False) -> None:
+        for name, raw in message["values"].items():
+            entry = self._entries.get(name)
+            if isinstance(entry, FieldEntry):
+                entry.take(raw)
+        self._refresh()
+        if not quiet:
+            self.controller.changed()
+
+    def _do_preset(self, message: Mapping[str, Any]) -> None:
+        self.set(self._presets[message["name"]])
+
+    def _do_again(self, message: Mapping[str, Any]) -> None:
+        for past in self.controller.history:
+            if past.number == message["number"]:
+                self._do_fill({"values": past.keepsake})
+
+    def _do_download(self, message: Mapping[str, Any]) -> None:
+        for offer in self._downloads():
+            if offer.what == message["what"]:
+                self._panels[-1].give_file(offer.name, offer.media_type, offer.content())
+
+    _commands: Mapping[str, Callable[[Form, Any], object]] = {
+        "run": _do_run,
+        "fill": _do_fill,
+        "preset": _do_preset,
+        "again": _do_again,
+        "download": _do_download,
+        "cancel": lambda self, _message: self.cancel(),
+        "reset": lambda self, _message: self.reset(),
+    }
+
+    def _take_piece(self, message: Mapping[str, Any], piece: bytes) -> None:
+        name = message["field"]
+        pieces = self._uploads.setdefault(name, [])
+        if message["index"] == 0:
+            pieces.clear()
+        pieces.append(piece)
+        entry = self._entries.get(name)
+        if message["index"] == message["count"] - 1 and isinstance(entry, FieldEntry):
+            entry.give(Upload(message["name"], b"".join(self._uploads.pop(name))))
+            self._refresh()
+            self.controller.changed()
+
+    # ---------------------------------------------------------------- to the page
+
+    def _read(self) -> Reading:
+        values: dict[str, Any] = {}
+        problems: dict[str, str] = {}
+        for name, entry in self._entries.items():
+            try:
+                value = entry.read()
+            except ValueError as error:
+                problems[name] = str(error)
+            else:
+                if value is not MISSING:
+                    values[name] = value
+        return Reading(values, problems)
+
+    def _check(self) -> None:
+        problems = self._read().problems
+        for panel in self._panels:
+            own = {spec["name"]: problems[spec["name"]] for spec in panel.fields if spec["name"] in problems}
+            with panel.hold_sync():
+                panel.errors = own
+                panel.checked = panel.typed
+
+    def _keepsake(self) -> dict[str, Any]:
+        return {
+            name: entry.raw
+            for name, entry in self._entries.items()
+            if isinstance(entry, FieldEntry) and not entry.field.secret
+        }
+
+    def _show(self) -> None:
+        """Bring the page up to date, from any thread."""
+        with self._showing:
+            bar = self._bar()
+            if bar != self._shown:
+                self._shown = bar
+                self._panels[-1].bar = bar
+            if self.controller.run is not None:
+                self._views.show(self.controller.run)
+
+    def _bar(self) -> dict[str, Any]:
+        shown = bar_state(self.controller, self._entries, tracebacks=self._tracebacks, unfolded=self._debug)
+        offers = [{"what": offer.what, "label": offer.label} for offer in self._downloads()]
+        return {
+            **shown,
+            "attempt": self._attempt,
+            "reveal": self._reveals,
+            "downloads": offers,
+            "presets": list(self._presets),
+        }
+
+    def _downloads(self) -> list[Download]:
+        run = self.controller.run
+        return [] if run is None or run.state == "running" else downloads(self.model, run)
+
+
+def _beginning(model: Model, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values to begin with, checked: those that no field can show, as a table, and those that one can."""
+    try:
+        values = check(model.parameters, values, model.name)
+    except ParameterError as error:
+        wrong = {name: problem for name, problem in error.problems.items() if name in values}
+        if wrong:
+            raise ParameterError(error.notebook, wrong) from None
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            make_entry(model.parameters[name]).set(value)
+        except ValueError:
+            kept[name] = ipywidgets.fixed(value)
+    return kept, {name: value for name, value in values.items() if name not in kept}
+
+
+def bind(
+    model: Model,
+    widgets: Mapping[str, Any],
+    *,
+    on_result: Callable[[Any], object] | None = None,
+    run: Literal["button", "auto"] = "auto",
+    timeout: float | None = None,
+) -> Form:
+    """A form around widgets that its author laid out. :meth:`Model.bind` describes the arguments."""
+    for name in widgets:
+        if name not in model.parameters:
+            raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(model.parameters)}")
+    bare = {name: ipywidgets.fixed(MISSING) for name in model.parameters if name not in widgets}
+    form = Form(model, {**bare, **widgets}, run=run, timeout=timeout)
+    form.children = [child for child in form.children if not getattr(child, "_restified_labelled", False)]
+    if on_result is not None:
+        form.on_result(on_result)
+    return form
+
+
+def _entries(model: Model, overrides: Mapping[str, Any]) -> dict[str, Entry]:
+    parameters = model.parameters
+    for name in overrides:
+        if name not in parameters:
+            raise KeyError(f"{name!r} is not a parameter of {model.name}. Known: {', '.join(parameters)}")
+    return {name: make_entry(parameter, overrides.get(name)) for name, parameter in parameters.items()}
+
+
+def _labelled(entry: WidgetEntry) -> Any:
+    """The author's widget with the parameter's label, unless it has a description of its own."""
+    label = ipywidgets.Label(entry.parameter.label)
+    children = [entry.widget] if getattr(entry.widget, "description", "") else [label, entry.widget]
+    box = ipywidgets.VBox(children)
+    box._restified_labelled = True
+    return box
