@@ -16,6 +16,7 @@ import sys
 import threading
 import uuid
 
+import psutil
 import pytest
 from conftest import ROOT, cell, node, parameters, returns
 
@@ -447,6 +448,21 @@ def test_pool_replaces_what_died_while_idle():
         assert other is not kernel
         assert not other.has_ended()
         pool.give_back(other)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+def test_server_that_forks_kernels_is_replaced_when_it_is_gone(marked):
+    """A killed one is replaced by the next call, and its pipes are closed."""
+    with KernelPool("python3", size=0, limit=1) as pool:
+        kernel = pool.lend().result(60)
+        server = psutil.Process(kernel._manager.provisioner.process.pid).ppid()
+        pool.give_back(kernel)
+        os.kill(server, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(server)] if psutil.pid_exists(server) else [], 20)
+        kernel = pool.lend().result(60)
+        assert psutil.Process(kernel._manager.provisioner.process.pid).ppid() not in (server, os.getpid())
+        pool.give_back(kernel)
+    gc.collect()  # a pipe that was left open would warn, and a warning is an error
 
 
 def test_pool_serves_in_the_order_of_waiting():

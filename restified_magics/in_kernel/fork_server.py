@@ -178,6 +178,7 @@ class ForkServer:
         self._children: dict[int, Forked] = {}
         self._changed = threading.Condition(self._lock)
         self._ready: bool | None = None
+        self.lingered = False  # it worked, and has ended
         self._process = subprocess.Popen(  # noqa: S603 - the kernelspec's own Python, and a program of ours
             [*command, "-c", _PROGRAM],
             env=dict(env),
@@ -189,9 +190,9 @@ class ForkServer:
         threading.Thread(target=self._listen, name="restified-fork-server", daemon=True).start()
 
     def _listen(self) -> None:
-        pipe = self._process.stdout
-        assert pipe is not None  # noqa: S101 - it was asked for
-        for line in pipe:
+        answers, requests = self._process.stdout, self._process.stdin
+        assert answers is not None and requests is not None  # noqa: S101 - they were asked for
+        for line in answers:
             told = json.loads(line)
             with self._lock:
                 if "ready" in told:
@@ -205,11 +206,15 @@ class ForkServer:
                     child.ended.set()
                 self._changed.notify_all()
         with self._lock:  # it has ended, and nobody tells any more how its children do
+            self.lingered = self.lingered or bool(self._ready)
             self._ready = False
             for child in self._children.values():
                 child.returncode = -signal.SIGKILL
                 child.ended.set()
             self._changed.notify_all()
+            answers.close()
+            with contextlib.suppress(OSError):  # a request that was on its way
+                requests.close()
         self._process.wait()
 
     @property
@@ -240,7 +245,8 @@ class ForkServer:
             try:
                 pipe.write(json.dumps(request).encode() + b"\n")
                 pipe.flush()
-            except OSError:
+            except OSError:  # it has just ended
+                self._ready, self.lingered = False, True
                 return None
             while number not in self._answers and self._ready and time.monotonic() < latest:
                 self._changed.wait(0.1)
@@ -259,6 +265,14 @@ def _server(command: list[str], env: Mapping[str, str]) -> ForkServer:
         if found is None or not found.alive:
             found = _servers[key] = ForkServer(command, env)
         return found
+
+
+def _fork(command: list[str], env: Mapping[str, str], argv: list[str], cwd: str, log: str) -> Forked | None:
+    server = _server(command, env)
+    forked = server.fork(argv, cwd, log)
+    if forked is None and server.lingered:  # it ended for want of work while it was asked
+        forked = _server(command, env).fork(argv, cwd, log)
+    return forked
 
 
 def can_fork(argv: list[str]) -> bool:
@@ -293,10 +307,11 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
         cut = _cut(cmd)
         forked = None
         if cut is not None:
-            server = _server(cmd[: cut - 1], kwargs["env"])
             argv = [cmd[cut], *cmd[cut + 1 :]]
             asked = asyncio.ensure_future(
-                asyncio.to_thread(server.fork, argv, str(kwargs["cwd"]), self.log_file)
+                asyncio.to_thread(
+                    _fork, cmd[: cut - 1], kwargs["env"], argv, str(kwargs["cwd"]), self.log_file
+                )
             )
             try:
                 forked = await asyncio.shield(asked)
