@@ -217,6 +217,14 @@ def test_a_job_that_fails_or_is_cancelled(server):
     assert server.is_idle()
 
 
+def test_what_jobs_do_not_have(server):
+    """All jobs cannot be deleted at once, nor the result of one: 405, and `Allow` says what there is."""
+    for path in ("/api/restified/jobs", "/api/restified/jobs/x/result"):
+        answer = server.send("DELETE", path)
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, OPTIONS")
+    assert server.send("POST", "/api/restified/jobs/x").headers["Allow"] == "GET, DELETE, OPTIONS"
+
+
 def test_openapi(server):
     """The document names every Model with its parameters; it leaves out what is no Model."""
     document = server.get("/api/restified/openapi.json").json

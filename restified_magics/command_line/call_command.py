@@ -26,9 +26,17 @@ __all__ = ["command"]
 )
 @click.option("--save", metavar="FILE.ipynb", help="Write the executed notebook, also when the call fails.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that the call may take."
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Seconds that the call may take.",
 )
-@click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The folder in which it runs.")
+@click.option(
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="The folder in which it runs.",
+)
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
 @click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
 def command(  # noqa: PLR0913 - the options of a command

@@ -32,7 +32,10 @@ __all__ = ["command"]
     "--grid", "grid", multiple=True, metavar="NAME=A,B,…", help="Values of which all combinations are called."
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="How many isolated processes; none is one by one."
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many isolated processes; none is one by one.",
 )
 @click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster: its scheduler's address.")
 @click.option(
@@ -40,12 +43,21 @@ __all__ = ["command"]
 )
 @click.option("--store", metavar="FOLDER", help="Keep finished calls, and go on from there the next time.")
 @click.option(
-    "--retries", type=click.IntRange(min=0), default=0, help="Times that a failed call is made again."
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Times that a failed call is made again.",
 )
 @click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that each call may take."
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Seconds that each call may take.",
 )
-@click.option("--seed", type=int, help="Random generators of each call begin with a number made of this.")
+@click.option(
+    "--seed", type=int, metavar="N", help="Random generators of each call begin with a number made of this."
+)
 @click.option("--keep-going", is_flag=True, help="A call that fails does not end the sweep.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in place of CSV.")
 @click.option("--unordered", is_flag=True, help="Write each result when it is there, not in order.")

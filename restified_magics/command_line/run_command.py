@@ -31,8 +31,18 @@ __all__ = ["command"]
     "-f", "--file", "files", multiple=True, metavar="FILE", help="Values in a file of YAML or JSON."
 )
 @click.option("-y", "--yaml", "yamls", multiple=True, metavar="TEXT", help="Values as YAML.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that the run may take.")
-@click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The folder in which it runs.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Seconds that the run may take.",
+)
+@click.option(
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="The folder in which it runs.",
+)
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
 @click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
 @click.option("--progress-bar/--no-progress-bar", default=True, help="Show how far it is, cell by cell.")

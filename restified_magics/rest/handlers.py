@@ -215,7 +215,7 @@ class CallHandler(RestHandler):
         request = CallRequest(path, values, from_text, accept, self.request_id)
         if "respond-async" in self.request.headers.get("Prefer", "").lower():
             job = await self.service.begin(request, self.owner)
-            url = self.url("api/restified/jobs", job.id)
+            url = _url_of_job(self, job)
             self.set_status(202)
             self.set_header("Location", url)
             self.set_header("Preference-Applied", "respond-async")
@@ -283,25 +283,23 @@ class ModelsHandler(RestHandler):
 class JobsHandler(RestHandler):
     """``/api/restified/jobs``: the calls that run by themselves."""
 
+    @authorized("execute")
+    async def get(self) -> None:
+        """All of this user."""
+        told = [job.described(_url_of_job(self, job)) for job in self.service.jobs.of(self.owner)]
+        self.finish(json.dumps({"jobs": told}))
+
+
+class JobHandler(RestHandler):
+    """``/api/restified/jobs/<id>``: one of them."""
+
     methods = "GET, DELETE, OPTIONS"
 
-    def _url(self, job: Job) -> str:
-        return self.url("api/restified/jobs", job.id)
-
     @authorized("execute")
-    async def get(self, identity: str = "", what: str = "") -> None:
-        """One job, its result, or all of this user."""
-        if not identity:
-            told = [job.described(self._url(job)) for job in self.service.jobs.of(self.owner)]
-            self.finish(json.dumps({"jobs": told}))
-            return
+    async def get(self, identity: str) -> None:
+        """How far it is."""
         job = self.service.jobs.find(identity, self.owner)
-        if not what:
-            self.finish(json.dumps(job.described(self._url(job))))
-        elif job.given is not None:
-            answer_value(self, job.given)
-        else:
-            raise job.problem or Problem(404, f"The job has no result: it is {job.state}.")
+        self.finish(json.dumps(job.described(_url_of_job(self, job))))
 
     @authorized("execute")
     async def delete(self, identity: str) -> None:
@@ -309,6 +307,22 @@ class JobsHandler(RestHandler):
         await self.service.jobs.cancel(self.service.jobs.find(identity, self.owner))
         self.set_status(204)
         self.finish()
+
+
+class JobResultHandler(RestHandler):
+    """``/api/restified/jobs/<id>/result``: the value of one, as a call would have answered."""
+
+    @authorized("execute")
+    async def get(self, identity: str) -> None:
+        """The value, or what went wrong."""
+        job = self.service.jobs.find(identity, self.owner)
+        if job.given is None:
+            raise job.problem or Problem(404, f"The job has no result: it is {job.state}.")
+        answer_value(self, job.given)
+
+
+def _url_of_job(handler: RestHandler, job: Job) -> str:
+    return handler.url("api/restified/jobs", job.id)
 
 
 class HealthHandler(RestHandler):
@@ -337,7 +351,7 @@ def handlers() -> list[tuple[str, type[RestHandler]]]:
         (rf"{api}/models/?", ModelsHandler),
         (rf"{api}/models/(.+)", ModelsHandler),
         (rf"{api}/jobs/?", JobsHandler),
-        (rf"{api}/jobs/([^/]+)", JobsHandler),
-        (rf"{api}/jobs/([^/]+)/(result)", JobsHandler),
+        (rf"{api}/jobs/([^/]+)", JobHandler),
+        (rf"{api}/jobs/([^/]+)/result", JobResultHandler),
         (rf"{api}/health", HealthHandler),
     ]

@@ -10,11 +10,22 @@ __all__ = ["command"]
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("folder", type=click.Path(exists=True, file_okay=False), default=".")
 @click.option(
-    "--port", type=int, default=8888, show_default=True, help="The port; the next free one if taken."
+    "--port",
+    type=int,
+    metavar="PORT",
+    default=8888,
+    show_default=True,
+    help="The port; the next free one if taken.",
 )
-@click.option("--ip", default="localhost", show_default=True, help="The address to listen at; * for all.")
+@click.option(
+    "--ip",
+    metavar="ADDRESS",
+    default="localhost",
+    show_default=True,
+    help="The address to listen at; * for all.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open the page of all Models in a browser.")
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("options", nargs=-1, metavar="[JUPYTER_OPTION]...", type=click.UNPROCESSED)
 def command(folder: str, port: int, ip: str, no_browser: bool, options: tuple[str, ...]) -> None:
     """Serve the notebooks of FOLDER as REST endpoints.
 

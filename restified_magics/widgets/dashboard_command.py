@@ -22,14 +22,16 @@ IDLE = 120
     short_help="Show a Model as a page in the browser.",
 )
 @click.argument("path", type=click.Path(exists=True))
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 8866 if it is free.")
-@click.option("--ip", help="Address to listen on; only this machine if left out.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="PORT", help="Port to listen on; 8866 if it is free."
+)
+@click.option("--ip", metavar="ADDRESS", help="Address to listen on; only this machine if left out.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option(
     "--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True, help="Its colours."
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors, with source lines, to the visitor.")
-@click.argument("voila", nargs=-1, type=click.UNPROCESSED)
+@click.argument("voila", nargs=-1, metavar="[VOILA_OPTION]...", type=click.UNPROCESSED)
 def command(
     *,
     path: str,

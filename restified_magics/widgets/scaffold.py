@@ -88,7 +88,11 @@ def _literal(parameter: Parameter) -> str:
 @click.command("view", short_help="Write a notebook that shows a Model as a form.")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="The notebook to write."
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="The notebook to write.",
 )
 @click.option("--force", is_flag=True, help="Replace the notebook if it is there already.")
 def command(*, model: pathlib.Path, output: pathlib.Path | None, force: bool) -> None:
