@@ -163,6 +163,7 @@ def test_another_kernelspec(tmp_path):
     )
     put(root, "fails.ipynb", parameters("x = 1"), "raise ValueError(x)", returns("x"), kernelspec=here)
     put(root, "slow.ipynb", "import time\ntime.sleep(1000)", returns("1"), kernelspec=here)
+    put(root, "prints.ipynb", "for _ in range(100):\n    print('printed ' * 1000)", "1 / 0", kernelspec=here)
     put(root, "absent.ipynb", returns("1"), kernelspec={**here, "name": "not_installed"})
     bash = {"name": "bash", "language": "bash", "display_name": "Bash"}
     put(root, "bash.ipynb", parameters("n=15"), returns("echo $((n * 2))"), kernelspec=bash)
@@ -170,7 +171,8 @@ def test_another_kernelspec(tmp_path):
     before = os.environ.get("JUPYTER_PATH")
     os.environ["JUPYTER_PATH"] = paths
     try:
-        with serving(root, tmp_path, {"RestifiedApp": {"timeout": 20.0}}) as server:
+        limits = {"timeout": 20.0, "failed_runs_dir": "failed", "max_output_characters": 9000}
+        with serving(root, tmp_path, {"RestifiedApp": limits}) as server:
             assert server.call("there.ipynb", x=5).json == ["42", 5]
             assert server.call("bash.ipynb", n=4).json == 8
             assert server.call("bash.ipynb", n="$(id)").status == 422
@@ -180,10 +182,15 @@ def test_another_kernelspec(tmp_path):
             assert absent.status == 500
             assert "not_installed" in absent.json["detail"]
             url = server.call("slow.ipynb", {"Prefer": "respond-async"}).headers["Location"]
-            while server.get(url).json["state"] != "running":
+            while server.get(url).json.get("progress") != {"cell": 1, "cells": 2}:
                 time.sleep(0.05)
             assert server.send("DELETE", url).status == 204
             assert server.is_idle()
+            assert server.call("prints.ipynb").status == 500
+            [kept] = (root / "failed").glob("prints*.ipynb")
+            assert 9000 < kept.stat().st_size < 20_000
+            assert "outputs after 9000 characters are left out" in kept.read_text()
+            assert "printed printed" not in server.log.read_text()
     finally:
         if before is None:
             del os.environ["JUPYTER_PATH"]

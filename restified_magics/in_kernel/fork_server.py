@@ -191,7 +191,8 @@ class ForkServer:
 
     def _listen(self) -> None:
         answers, requests = self._process.stdout, self._process.stdin
-        assert answers is not None and requests is not None  # noqa: S101 - they were asked for
+        assert answers is not None  # noqa: S101 - it was asked for
+        assert requests is not None  # noqa: S101 - it was asked for
         for line in answers:
             told = json.loads(line)
             with self._lock:

@@ -73,6 +73,7 @@ class KernelModel(Model):
         self._kernel_name = kernel_name
         self.reuse = reuse
         self.start_timeout = start_timeout
+        self._output_limit: int | None = None  # characters that a call keeps of its outputs
         self._shares = _Shares()
         self._languages: dict[str, str] = {}
         super().__init__(source, cwd=cwd, timeout=timeout, name=name)
@@ -150,7 +151,7 @@ class KernelModel(Model):
             if language == "python"
             else LanguageRequest(call, language, record=record is not None)
         )
-        outlet = Outlet(call, record)
+        outlet = Outlet(call, record, self._output_limit)
         started = time.perf_counter()
         with _told(call, timeout):
             pool = self._pool(call.notebook)

@@ -19,15 +19,16 @@ class Outlet:
     Args:
         call: the call; what is recorded is in its result.
         record: whether outputs go into the result, to where the caller's go, or both.
+        limit: characters of outputs that are kept; None is without limit.
     """
 
-    def __init__(self, call: Call, record: Record) -> None:
+    def __init__(self, call: Call, record: Record, limit: int | None = None) -> None:
         self._call = call
         self._recorder: Recorder | None = None
         self._forwards = record != "quiet"
         self._error: dict[str, Any] | None = None
         if record is not None:
-            self._recorder = Recorder(len(call.notebook.cells))
+            self._recorder = Recorder(len(call.notebook.cells), limit=limit)
             call.result.outputs = self._recorder.outputs
 
     def begin(self, number: int) -> None:

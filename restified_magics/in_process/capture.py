@@ -22,15 +22,19 @@ class Recorder:
         cells: how many cells the notebook has.
         echo: pass outputs on to where they would go unrecorded.
         outer: the sink of the call around this one, or None where there is none.
+        limit: characters of outputs that are kept; None is what holds for all of the process.
 
     Attributes:
         outputs: for each cell of the notebook its outputs, nbformat 4 dicts.
-        limit: characters of outputs that a call keeps, for all of a process; None is without limit.
+        process_limit: the limit of all calls of a process; None is without limit.
     """
 
-    limit: ClassVar[int | None] = None
+    process_limit: ClassVar[int | None] = None
 
-    def __init__(self, cells: int, *, echo: bool = False, outer: Any = None) -> None:
+    def __init__(
+        self, cells: int, *, echo: bool = False, outer: Any = None, limit: int | None = None
+    ) -> None:
+        self.limit = self.process_limit if limit is None else limit
         self.echo = echo
         self.outer = outer
         self.outputs: list[list[dict[str, Any]]] = [[] for _ in range(cells)]
@@ -51,13 +55,15 @@ class Recorder:
         if not text:
             return
         with self._lock:
-            if not self._has_room(len(text)):
-                return
-            outputs = self._ready()
-            if outputs and outputs[-1].get("name") == stream:
-                outputs[-1]["text"] += text
-            else:
-                outputs.append({"output_type": "stream", "name": stream, "text": text})
+            room = None if self.limit is None else max(self.limit - self._size, 0)
+            kept = text[:room]
+            if kept:
+                outputs = self._ready()
+                if outputs and outputs[-1].get("name") == stream:
+                    outputs[-1]["text"] += kept
+                else:
+                    outputs.append({"output_type": "stream", "name": stream, "text": kept})
+            self._has_room(len(text))
 
     def display(
         self,

@@ -97,7 +97,7 @@ def call(wanted: Wanted) -> Given:
     """Make the call in this process, which is thrown away after it."""
     os.chdir(wanted.root)
     sys.argv = [""]
-    Recorder.limit = wanted.max_output
+    Recorder.process_limit = wanted.max_output
     _let_output_fall()
     if wanted.max_memory:
         _limit_memory(wanted.max_memory)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
+import contextvars
 import os
 import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
+from restified_magics.core.model import Call
 from restified_magics.errors import RestifiedError
 from restified_magics.in_kernel.kernel_model import KernelModel
 from restified_magics.isolated.isolated_call import Given, Wanted, rendered
@@ -14,6 +19,26 @@ from restified_magics.isolated.isolated_call import Given, Wanted, rendered
 __all__ = ["KernelCalls"]
 
 _KEPT = 8  # Models whose kernels are kept ready
+_LOOK = 0.2  # seconds between two looks at how far a call is
+
+Report = Callable[[dict[str, int]], object]
+
+_begun: contextvars.ContextVar[list[Call] | None] = contextvars.ContextVar("begun", default=None)
+
+
+class _ServedModel(KernelModel):
+    """A Model that keeps a bounded part of what its cells put out, and whose calls can be looked at."""
+
+    def __init__(self, source: Any, *, limit: int, **options: Any) -> None:
+        super().__init__(source, **options)
+        self._output_limit = limit
+
+    def _begin(self, params: Mapping[str, Any] | None) -> Call:
+        call = super()._begin(params)
+        begun = _begun.get()
+        if begun is not None:
+            begun.append(call)
+        return call
 
 
 class KernelCalls:
@@ -24,24 +49,29 @@ class KernelCalls:
         self._thread: threading.Thread | None = None
         self._models: collections.OrderedDict[tuple[str, str | None], KernelModel] = collections.OrderedDict()
 
-    async def run(self, wanted: Wanted) -> Given:
-        """A call in a kernel; cancelling the awaiting task interrupts and ends it."""
+    async def run(self, wanted: Wanted, report: Report | None = None) -> Given:
+        """A call in a kernel; cancelling the awaiting task interrupts and ends it.
+
+        Args:
+            wanted: the call.
+            report: is told which cell runs, of how many, in another thread.
+        """
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._loop.run_forever, name="restified-kernel-calls", daemon=True
             )
             self._thread.start()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._call(wanted), self._loop))
+        made = asyncio.run_coroutine_threadsafe(self._call(wanted, report), self._loop)
+        return await asyncio.wrap_future(made)
 
-    async def _call(self, wanted: Wanted) -> Given:
+    async def _call(self, wanted: Wanted, report: Report | None) -> Given:
         try:
             model = self._model(wanted)
-            if wanted.record:
-                value = (await model.run_async(wanted.params, timeout=wanted.timeout)).value
-            else:
-                value = await model.execute_async(wanted.params, timeout=wanted.timeout)
-            return rendered(value, wanted)
+            async with _followed(report):
+                # what cells print is recorded, never written to where the server writes
+                result = await model.run_async(wanted.params, timeout=wanted.timeout)
+            return rendered(result.value, wanted)
         except Exception as error:  # noqa: BLE001 - told to who called
             return Given(error=error)
         except KeyboardInterrupt:  # a cell raised it; in a loop it would end the loop
@@ -49,9 +79,11 @@ class KernelCalls:
 
     def _model(self, wanted: Wanted) -> KernelModel:
         if not isinstance(wanted.source, str):
-            return KernelModel(wanted.source, cwd=wanted.cwd, name=wanted.name)
+            return _ServedModel(wanted.source, cwd=wanted.cwd, name=wanted.name, limit=wanted.max_output)
         key = (os.path.join(wanted.root, wanted.source), wanted.cwd)
-        model = self._models.pop(key, None) or KernelModel(key[0], cwd=wanted.cwd)
+        model = self._models.pop(key, None)
+        if model is None:
+            model = _ServedModel(key[0], cwd=wanted.cwd, limit=wanted.max_output)
         self._models[key] = model
         while len(self._models) > _KEPT:
             self._models.popitem(last=False)[1].close()
@@ -67,3 +99,29 @@ class KernelCalls:
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
             loop.close()
+
+
+@contextlib.asynccontextmanager
+async def _followed(report: Report | None) -> AsyncIterator[None]:
+    """Report which cell of the call that is made here runs, of how many."""
+    if report is None:
+        yield
+        return
+    begun: list[Call] = []
+    _begun.set(begun)
+    looking = asyncio.create_task(_look(begun, report))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _look(begun: list[Call], report: Report) -> None:
+    told = 0
+    while True:
+        await asyncio.sleep(_LOOK)
+        cell = begun[-1].cell if begun else None
+        if cell is not None and cell.number != told:
+            told = cell.number
+            report({"cell": told, "cells": len(begun[-1].notebook.cells)})

@@ -63,7 +63,10 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         4 << 20, min=0, help="Characters of outputs that the notebook of a failed call may have."
     ).tag(config=True)
     max_memory_bytes = Int(
-        0, min=0, help="Bytes of address space that the process of a call may use; 0 is without limit."
+        0,
+        min=0,
+        help="Bytes of address space that the isolated process of a call may use; 0 is without limit. "
+        "Kernels are not limited.",
     ).tag(config=True)
     show_messages = Bool(
         False, help="Tell callers the message of an exception in a cell. It may hold secrets of the notebook."

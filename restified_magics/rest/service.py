@@ -251,7 +251,7 @@ class CallService:
             if job is not None:
                 future.on_report = job.heard
             return await asyncio.wrap_future(future)
-        return await self._kernels.run(wanted)
+        return await self._kernels.run(wanted, None if job is None else job.heard)
 
     async def _packed(self, notebook: Notebook) -> bytes:
         """The notebook, read and compiled once a version."""
