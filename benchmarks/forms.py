@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import socket
@@ -142,15 +141,14 @@ class Visit(System):
         self.value, self.url = workload.value, f"http://127.0.0.1:{port}/"
         command = [sys.executable, *self.start, path, "--no-browser", f"--port={port}"]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        atexit.register(server.terminate)
+        self.server = server
         while not self._answers():
             time.sleep(0.1)
-        playwright = sync_playwright().start()
+        self.playwright = playwright = sync_playwright().start()
         program = next(filter(os.path.exists, ("/usr/bin/chromium", "/usr/bin/chromium-browser")), None)
         flags = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         browser = playwright.chromium.launch(executable_path=program, args=flags)
         self.context = browser.new_context()
-        atexit.register(playwright.stop)
 
     def call(self, params: dict[str, Any]) -> object:  # noqa: ARG002  # it takes none
         page = self.context.new_page()
@@ -158,6 +156,11 @@ class Visit(System):
         page.locator(self.field).first.wait_for()
         page.close()
         return self.value
+
+    def close(self) -> None:
+        self.playwright.stop()
+        self.server.terminate()
+        self.server.wait(60)
 
     def _answers(self) -> bool:
         try:

@@ -99,6 +99,11 @@ def rest(lab: Lab) -> Iterator[Row]:
     yield Row(
         "REST, 32 requests, 8 clients", Target("ratio", 1 / 1.5), "kernel_gateway", OURS, samples, peers
     )
+    slowest = {name: sample.of_slowest() for name, sample in samples.items()}
+    yield Row("the slowest of a hundred of them", None, "kernel_gateway", OURS, slowest, peers)
+    samples = lab.memory(_SERVERS, (OURS, "kernel_gateway", "bare handler"), "trivial")
+    what = f"memory a request, {lab.effort.memory_calls:,} requests"
+    yield Row(what, None, "kernel_gateway", OURS, samples, peers, "B")
 
 
 def sweeping(lab: Lab) -> Iterator[Row]:
@@ -110,6 +115,17 @@ def sweeping(lab: Lab) -> Iterator[Row]:
     samples = lab.blocks(_SWEEPS, ("serial", OURS, "pool", "Dask"), "trivial")
     what = f"map, {sweeps.COUNTS['trivial']:,} trivial calls"
     yield Row(what, Target("ratio", 1.5), "serial", OURS, samples, ("pool", "Dask"))
+    for count in sweeps.GROWTH if lab.effort.kernel_peers else sweeps.GROWTH[:1]:
+        # a hundred thousand tasks are more than Dask's scheduler is made for
+        beside = ("Dask",) if count <= 10_000 else ()
+        names = {f"{name}, {count}": name for name in ("serial", OURS, *beside)}
+        found = lab.blocks(_SWEEPS, names, "trivial")
+        samples = {names[name]: sample for name, sample in found.items()}
+        yield Row(f"  a call of {count:,}", None, "serial", OURS, samples, ("pool", "Dask"))
+    if lab.effort.kernel_peers:
+        sweep = f"{OURS}, 100"
+        samples = lab.memory(_SWEEPS, ("serial, 100", sweep), "trivial", most=200)
+        yield Row("memory a sweep of 100 calls", None, "serial, 100", sweep, samples, (), "B")
 
 
 def forms(lab: Lab) -> Iterator[Row]:

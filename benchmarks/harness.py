@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.notebooks import write_all
@@ -66,7 +66,8 @@ class Sample:
         status: ``"ok"``; ``"absent"``, not installed; ``"fails"``, an error or a wrong value.
         why: the reason, where it is not ok.
         rounds: one figure a round: the median of its block. Seconds, or bytes a call.
-        slowest: one figure a round: what all but one in a hundred calls of its block were below.
+        slowest: one figure a round: what all but one in a hundred calls of its block were below; where a
+            call has several clients, what each of them waited.
         number: how many calls were measured.
     """
 
@@ -87,10 +88,11 @@ class Sample:
             return None
         return statistics.median(by(own, base) for own, base in zip(self.rounds, other.rounds, strict=True))
 
-    def add(self, values: list[float]) -> None:
+    def add(self, values: list[float], waits: Sequence[float] = ()) -> None:
         """A round."""
         self.rounds.append(statistics.median(values))
-        self.slowest.append(sorted(values)[min(len(values) - 1, int(len(values) * 0.99))])
+        each = sorted(waits or values)
+        self.slowest.append(each[min(len(each) - 1, int(len(each) * 0.99))])
         self.number += len(values)
 
     def of_slowest(self) -> Sample:
@@ -147,7 +149,7 @@ class Lab:
                 for name, sample in samples.items():
                     answer = workers[name].ask(sample, "block", calls=effort.calls, seconds=seconds)
                     if answer and turn:
-                        sample.add(answer["times"])
+                        sample.add(answer["times"], answer["waits"])
         return samples
 
     def first_calls(self, module: str, systems: Iterable[str], workload: str) -> dict[str, Sample]:
@@ -161,12 +163,15 @@ class Lab:
                     sample.add([answer["took"]])
         return samples
 
-    def memory(self, module: str, systems: Iterable[str], workload: str) -> dict[str, Sample]:
+    def memory(
+        self, module: str, systems: Iterable[str], workload: str, *, most: int | None = None
+    ) -> dict[str, Sample]:
         """Bytes that a call leaves behind once all is warm: the slope over the second half of the calls."""
         effort = self.effort
+        calls = min(effort.memory_calls, most or effort.memory_calls)
         asked = {
-            "calls": effort.memory_calls,
-            "every": max(1, effort.memory_calls // 40),
+            "calls": calls,
+            "every": max(1, calls // 40),
             "seconds": effort.memory_seconds,
             "growth": 500_000_000,
         }

@@ -48,6 +48,20 @@ class Restified(System):
         return self.model.execute(params)
 
 
+class Pressed(Restified):
+    """Ten calls a second, as of a slider that is dragged: how long each of them takes."""
+
+    def rest(self) -> None:
+        time.sleep(0.1)
+
+
+class InARow(Restified):
+    """One call right after the other: as fast as kernels can be started anew."""
+
+    def rest(self) -> None:
+        """Do nothing: the next call comes at once."""
+
+
 class Reused(Restified):
     """The same in one kernel that is kept: what is left is the conversation."""
 
@@ -84,6 +98,8 @@ class Prepared(Restified):
 SYSTEMS: dict[str, type[System]] = {
     "one request": Request,
     "KernelModel": Restified,
+    "ten a second": Pressed,
+    "in a row": InARow,
     "its conversation": Reused,
     "its kernel, lent": Lent,
     "its request, made": Prepared,
@@ -91,5 +107,5 @@ SYSTEMS: dict[str, type[System]] = {
     "papermill": Papermill,
 }
 
-#: What the time of one call goes to.
-PARTS = ("its conversation", "its kernel, lent", "its request, made")
+#: What the time of one call goes to, and what it is where kernels have no time to be started ahead.
+PARTS = ("its conversation", "its kernel, lent", "its request, made", "ten a second", "in a row")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures
 import http.client
 import json
@@ -55,13 +54,14 @@ class Server(System):
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         environment = {**os.environ, "BENCHMARKS_NOTEBOOKS": os.path.dirname(workload.path)}
-        process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             self.command(self.port, workload),
             env=environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        atexit.register(_end, process)
+        self.process = process.pid
+        self._waits: list[float] = []
         self.pool = concurrent.futures.ThreadPoolExecutor(self.clients)
         self.connections = [
             http.client.HTTPConnection("127.0.0.1", self.port, timeout=60) for _ in range(self.clients)
@@ -84,22 +84,27 @@ class Server(System):
         found = {value for each in values for value in each}
         return found.pop() if len(found) == 1 else found
 
+    def waits(self) -> list[float]:
+        waits, self._waits = self._waits, []
+        return waits if self.clients > 1 else []
+
+    def close(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
     def _ask(self, connection: http.client.HTTPConnection, params: dict[str, Any]) -> Any:
+        before = time.perf_counter()
         query = "&".join(f"{name}={value}" for name, value in params.items())
         connection.request("GET", f"{self.path}?{query}", headers={"Authorization": f"token {_TOKEN}"})
         answer = connection.getresponse()
         body = answer.read()
+        self._waits.append(time.perf_counter() - before)
         if answer.status != 200:
             raise ValueError(f"{answer.status}: {body[:200]!r}")
         return json.loads(body)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 def _jupyter(port: int, workload: Workload, extension: str) -> list[str]:

@@ -13,12 +13,15 @@ from typing import Any
 from benchmarks.systems import OURS, Exec, Papermill, Restified, System
 from benchmarks.workloads import Workload
 
-__all__ = ["COUNTS", "SYSTEMS", "WORKERS"]
+__all__ = ["COUNTS", "GROWTH", "SYSTEMS", "WORKERS"]
 
 WORKERS = 2
 
 #: How many calls a sweep has, by workload.
 COUNTS = {"trivial": 1000, "work": 64}
+
+#: How many calls the sweeps have that show how they grow.
+GROWTH = (100, 10_000, 100_000)
 
 _exec: Exec | None = None
 
@@ -57,6 +60,10 @@ class Dask(Serial):
         self.client = distributed.Client(self.cluster)
         self.options = {"executor": self.client.get_executor()}
 
+    def close(self) -> None:
+        self.client.close()
+        self.cluster.close()
+
 
 class Pool(System):
     """Bare ``ProcessPoolExecutor.map`` of the compiled cells."""
@@ -71,6 +78,9 @@ class Pool(System):
     def call(self, params: dict[str, Any]) -> object:
         return _alike(list(self.pool.map(_call, [params] * self.count, chunksize=self.chunk)))
 
+    def close(self) -> None:
+        self.pool.shutdown()
+
 
 class PapermillLoop(Papermill):
     """papermill in a loop."""
@@ -82,6 +92,16 @@ class PapermillLoop(Papermill):
     def call(self, params: dict[str, Any]) -> object:
         one = super().call
         return _alike([one(params) for _ in range(self.count)])
+
+
+def _of(kind: type[Serial], count: int) -> type[Serial]:
+    """The same with so many calls, each of which is told."""
+
+    def setup(self: Serial, workload: Workload) -> None:
+        kind.setup(self, workload)
+        self.count = self.parts = count
+
+    return type(f"{kind.__name__}{count}", (kind,), {"setup": setup})
 
 
 def _set_up(workload: Workload) -> None:
@@ -109,4 +129,9 @@ SYSTEMS: dict[str, type[System]] = {
     OURS: Isolated,
     "Dask": Dask,
     "papermill": PapermillLoop,
+    **{
+        f"{name}, {count}": _of(kind, count)
+        for name, kind in (("serial", Serial), (OURS, Isolated), ("Dask", Dask))
+        for count in GROWTH
+    },
 }

@@ -22,10 +22,14 @@ class System:
     Attributes:
         modules: what it imports. It is absent where one of them is not installed.
         takes_params: whether a call can be given values.
+        parts: how many calls of a Model one call of this is; what is taken is shown for one of them.
+        process: the server whose memory counts, if it is not this process's.
     """
 
     modules: tuple[str, ...] = ()
     takes_params = True
+    parts = 1
+    process: int | None = None
 
     def import_modules(self) -> None:
         """Import what :attr:`modules` names."""
@@ -42,6 +46,13 @@ class System:
     def call(self, params: dict[str, Any]) -> object:
         """One call; the value of the notebook's ``return`` cell."""
         raise NotImplementedError
+
+    def waits(self) -> list[float]:
+        """Seconds that each client waited in the last call, where a call has several clients."""
+        return []
+
+    def close(self) -> None:
+        """End what :meth:`setup` has started."""
 
 
 class Exec(System):

@@ -59,22 +59,24 @@ class Worker:
         """Seconds of each of at most so many calls; no other begins after so many seconds."""
         clock, call, params = time.perf_counter, self.system.call, self.params
         times: list[float] = []
+        waits: list[float] = []
         end = clock() + seconds
         while len(times) < calls:
             self.system.rest()
             before = clock()
             value = call(params)
             after = clock()
-            times.append(after - before)
+            times.append((after - before) / self.system.parts)
+            waits += self.system.waits()
             if after > end:
                 break
         self._check(value)
-        return {"times": times}
+        return {"times": times, "waits": waits}
 
     def memory(self, calls: int, every: int, seconds: float, growth: int) -> _Answer:
         """Resident bytes at every so many calls: up to `calls`, to `seconds`, or to so many bytes more."""
         try:
-            points = [(0, _resident())]
+            points = [(0, self._resident())]
         except OSError:
             return {"absent": "resident memory is read from /proc, which there is not here"}
         end = time.perf_counter() + seconds
@@ -82,7 +84,7 @@ class Worker:
             value = self.system.call(self.params)
             if number % every == 0:
                 gc.collect()
-                points.append((number, _resident()))
+                points.append((number, self._resident()))
                 if time.perf_counter() > end or points[-1][1] - points[0][1] > growth:
                     break
         self._check(value)
@@ -92,10 +94,21 @@ class Worker:
         if value != self.expected:
             raise ValueError(f"the call gave {value!r:.80} and not {self.expected!r:.80}")
 
+    def _resident(self) -> int:
+        if self.system.process is None:
+            return _resident(os.getpid())
+        import psutil  # only for servers, whose processes count too
 
-def _resident() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        tree = psutil.Process(self.system.process)
+        return sum(_resident(each.pid) for each in [tree, *tree.children(recursive=True)])
+
+
+def _resident(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except ProcessLookupError:  # it has just ended
+        return 0
 
 
 def main(started: float) -> None:
@@ -109,5 +122,8 @@ def main(started: float) -> None:
     system: System = systems.SYSTEMS[name]()
     workload = Workload(folder, workload_name)
     worker = Worker(system, workload, started)
-    for line in sys.stdin:
-        print(json.dumps(worker.answer(json.loads(line))), file=channel, flush=True)
+    try:
+        for line in sys.stdin:
+            print(json.dumps(worker.answer(json.loads(line))), file=channel, flush=True)
+    finally:
+        system.close()
