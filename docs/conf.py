@@ -1,6 +1,10 @@
 """Sphinx's configuration. The pages are Markdown (MyST); the reference is made of the docstrings."""
 
 import importlib.metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "restified_magics"
 author = "The restified_magics developers"
@@ -36,3 +40,15 @@ nitpick_ignore_regex = [
     (r"py:class", r"restified_magics\.(widgets\.controller|in_kernel\.(steps|kernel_process))\..*"),
     (r"py:class", r"restified_magics\.isolated\.isolation\.T"),
 ]
+
+
+def setup(app: "Sphinx") -> None:
+    """Let no docstring of a property be taken for `type: description`."""
+    app.connect("autodoc-process-docstring", _as_prose, priority=400)  # before napoleon reads it
+
+
+def _as_prose(
+    _app: "Sphinx", what: str, _name: str, _thing: object, _options: object, lines: list[str]
+) -> None:
+    if what in ("attribute", "property"):
+        lines.insert(0, "")

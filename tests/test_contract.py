@@ -431,6 +431,16 @@ def test_cell_error_says_where(make, write):
     assert error.result.error is error
 
 
+def test_a_model_pickles(make, write):
+    """A Model can go to another process: a file is read there, a node goes along; what was set is set."""
+    cells = parameters("x = 1"), returns("x * 2")
+    for model in (make(write(*cells), timeout=60), make(*cells, timeout=60)):
+        assert model(x=1) == 2
+        again = pickle.loads(pickle.dumps(model))
+        assert again(x=21) == 42
+        assert (type(again), again.name, again.timeout) == (type(model), model.name, 60)
+
+
 def test_cell_error_pickles(make):
     """It crosses a process with everything but the namespace."""
     with pytest.raises(CellError) as caught:

@@ -233,6 +233,8 @@ def test_commands(block, line, said, stage, run_there):
         done = run_there(line)
         assert done.returncode == 0, f"{block}: {line}\n{done.stderr}"
         assert not said or done.stdout.strip() == said, f"{block}: {line} gives {done.stdout}"
+        if (shown := _shown_after(block)) is not None:
+            assert {**json.loads(done.stdout), "request_id": shown.get("request_id")} == shown
         return
     assert not said, f"{block}: nothing compares what this prints: {line}"
     for words in commands:
@@ -240,6 +242,14 @@ def test_commands(block, line, said, stage, run_there):
             _parse(words[1:])
         elif words[0] == "hatch":
             _is_script(words[1:])
+
+
+def _shown_after(block):
+    """The JSON object that a page shows directly below a command as what it prints."""
+    at = BLOCKS.index(block) + 1
+    follows = at < len(BLOCKS) and BLOCKS[at].page == block.page and BLOCKS[at].kind == "json"
+    between = block.line + block.code.count("\n") + 4  # the end of its fence, a blank line, the other fence
+    return json.loads(BLOCKS[at].code) if follows and BLOCKS[at].line == between else None
 
 
 @pytest.fixture

@@ -207,6 +207,15 @@ class Model(abc.ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    def __copy__(self) -> Model:
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what it was made of, so that it can go to another process, where a file is read anew
+        return {**self.__dict__, "_accepted": None}
+
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
         # and not `_repr_pretty_`, so that a list of Models shows their short reprs
         return {"text/plain": summary.text(self, cells=True), "text/html": self._repr_html_()}

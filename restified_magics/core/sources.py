@@ -67,6 +67,9 @@ class _File(Source):
                 cls._opened.popitem(last=False)
         return file
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _File.open, (pathlib.Path(self._path), self._name)  # in another process it is read there
+
     def current(self) -> Notebook:
         read = self._read
         if read is not None and read[0] == self._stamp():  # what nearly every call finds

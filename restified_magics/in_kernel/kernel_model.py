@@ -79,6 +79,14 @@ class KernelModel(Model):
         super().__init__(source, cwd=cwd, timeout=timeout, name=name)
         weakref.finalize(self, self._shares.drop).atexit = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_shares": None}  # kernels stay with the process that started them
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._shares = _Shares()
+        weakref.finalize(self, self._shares.drop).atexit = False
+
     @property
     def kernel_name(self) -> str:
         """The name of the kernelspec that runs it."""
