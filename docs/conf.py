@@ -43,12 +43,12 @@ nitpick_ignore_regex = [
 
 
 def setup(app: "Sphinx") -> None:
-    """Let no docstring of a property be taken for `type: description`."""
-    app.connect("autodoc-process-docstring", _as_prose, priority=400)  # before napoleon reads it
+    """What a property says is no `type: description`, for which napoleon takes a colon in its first line."""
+    app.connect("autodoc-process-docstring", _without_colon, priority=400)  # before napoleon reads it
 
 
-def _as_prose(
+def _without_colon(
     _app: "Sphinx", what: str, _name: str, _thing: object, _options: object, lines: list[str]
 ) -> None:
-    if what in ("attribute", "property"):
-        lines.insert(0, "")
+    if what in ("attribute", "property") and lines:
+        lines[0] = lines[0].replace(": ", " – ", 1)
