@@ -87,7 +87,7 @@ def test_what_a_task_raises(executor):
 def test_what_cannot_cross_is_an_error_of_that_task(executor, task, error, words):
     """An exception, result or function that cannot be pickled fails its task, and no other."""
     with pytest.raises(error, match=words):
-        executor.submit(task).result(timeout=20)
+        executor.submit(task).result(timeout=60)
     assert executor.submit(abs, -1).result() == 1
 
 
@@ -98,7 +98,7 @@ def test_shutdown():
     executor.shutdown(wait=False)
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(abs, 1)
-    assert done.result(20) == 120
+    assert done.result(60) == 120
 
     executor = IsolatedExecutor(max_workers=1)
     futures = [executor.submit(time.sleep, 0.2) for _ in range(5)]
@@ -156,15 +156,15 @@ def test_a_crash_is_that_tasks_alone(executor, task, args, words):
     """A task that crashes says how it ended; those beside it and after it do not notice."""
     beside = executor.submit(time.sleep, 0.2)
     with pytest.raises(TaskDied, match=words):
-        executor.submit(task, *args).result(20)
-    assert beside.result(20) is None
-    assert executor.submit(abs, -1).result(20) == 1
+        executor.submit(task, *args).result(60)
+    assert beside.result(60) is None
+    assert executor.submit(abs, -1).result(60) == 1
 
 
 def test_timeout_ends_a_task_that_does_not_want_to(executor, tmp_path):
     """A task over its time is killed, whatever signals it ignores, and its slot is back."""
     with pytest.raises(TimeoutError, match=r"stopped after 0.5 s"):
-        executor.submit_within(0.5, tasks.wait_stubbornly, tmp_path / "pid").result(20)
+        executor.submit_within(0.5, tasks.wait_stubbornly, tmp_path / "pid").result(60)
     assert _gone(tasks.told(tmp_path / "pid"))
     assert list(executor.map(abs, [-1, -2, -3])) == [1, 2, 3]
 
@@ -187,7 +187,7 @@ def test_cancel_ends_a_running_task_with_all_that_it_started(executor, tmp_path)
 @pytest.mark.parametrize("daemon", [False, True])
 def test_what_a_task_leaves_running_ends_with_it(executor, tmp_path, daemon):
     """Children of a task end with it, also those that made themselves daemons."""
-    executor.submit(tasks.leave_child, tmp_path / "pid", daemon).result(20)
+    executor.submit(tasks.leave_child, tmp_path / "pid", daemon).result(60)
     assert _gone(tasks.told(tmp_path / "pid"))
 
 
@@ -217,7 +217,7 @@ def test_threads_and_an_event_loop(executor):
     async def main():
         futures = [asyncio.wrap_future(executor.submit(math.factorial, n)) for n in (3, 4)]
         assert await asyncio.gather(*futures) == [6, 24]
-        assert await asyncio.to_thread(lambda: executor.submit(abs, -3).result(20)) == 3
+        assert await asyncio.to_thread(lambda: executor.submit(abs, -3).result(60)) == 3
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(executor.submit(time.sleep, 1000)), 0.3)
         assert await asyncio.wrap_future(executor.submit(abs, -4)) == 4
@@ -260,7 +260,7 @@ def test_a_preload_that_ends_python_is_named(tmp_path, monkeypatch):
         IsolatedExecutor(1, preload=["ends_python"]) as executor,
         pytest.raises(TaskDied, match="ends_python"),
     ):
-        executor.submit(abs, 1).result(20)
+        executor.submit(abs, 1).result(60)
 
 
 def test_reports(executor):

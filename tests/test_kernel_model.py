@@ -65,7 +65,7 @@ async def _gone(marker):
         await asyncio.sleep(0.01)
 
 
-def wait_until_gone(marker, seconds=20):
+def wait_until_gone(marker, seconds=90):
     """Wait for the end of the processes marked so; they must end."""
     asyncio.run(asyncio.wait_for(_gone(marker), seconds))
 

@@ -24,6 +24,10 @@ __all__ = ["ENDING", "KernelPool", "Prepare", "release", "release_later", "share
 #: Seconds that who closes a pool waits for its kernels to be gone.
 ENDING = 5.0
 
+# Seconds that a replacement may wait for the end of the call that took the kernel: to start one takes the
+# processor from that call.
+_PAUSE = 0.05
+
 #: Steps that make a kernel ready for calls.
 Prepare = Callable[[Kernel], Steps[None]]
 
@@ -117,7 +121,10 @@ class KernelPool:
             self._warm = True
             self._waiting.append(wanted)
             self._serve()
-            self._refill()
+            if self._ready:  # the next one finds a kernel, too
+                keeper().submit(self._refill_soon())
+            else:
+                self._refill()
         return wanted
 
     def give_back(self, kernel: Kernel, *, again: bool = False) -> None:
@@ -165,6 +172,11 @@ class KernelPool:
         for _ in range(min(missing, room, at_once) - self._starting):
             self._starting += 1
             keeper().submit(self._started())
+
+    async def _refill_soon(self) -> None:
+        await asyncio.sleep(_PAUSE)
+        with self._lock:
+            self._refill()
 
     async def _started(self) -> None:
         task = asyncio.current_task()
