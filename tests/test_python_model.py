@@ -345,6 +345,36 @@ def test_figures_of_model_and_view_are_apart():
         plt.close(mine)
 
 
+def test_figures_of_first_calls_never_mix():
+    """Not even where the calls are those that import pyplot, in a process that had none of it."""
+    program = """
+import sys, threading
+from restified_magics import PythonModel
+cells = [
+    {"cell_type": "code", "metadata": {"tags": tags}, "outputs": [], "source": source}
+    for tags, source in (
+        (["parameters"], "n = 1\\nbarrier = None"),
+        ([], "import matplotlib.pyplot as plt\\nbarrier.wait()\\nfor _ in range(n): plt.figure()\\n_ = barrier.wait()"),
+    )
+]
+model = PythonModel({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+barrier, shown = threading.Barrier(3), {}
+
+def call(n):
+    shown[n] = len(model.run({"n": n, "barrier": barrier}).outputs[1])
+
+threads = [threading.Thread(target=call, args=(n,)) for n in (1, 2, 3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(shown == {1: 1, 2: 2, 3: 3} or shown)
+import matplotlib.pyplot as plt
+print(plt.get_fignums(), [finder for finder in sys.meta_path if "restified" in type(finder).__module__])
+"""
+    environ = {**os.environ, "MPLBACKEND": "agg"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environ)
+    assert done.stdout == "True\n[] []\n", done.stderr
+
+
 def test_figures_of_two_calls_at_once_never_mix():
     """Each thread has its own current figure, though pyplot keeps one for the process."""
     pytest.importorskip("matplotlib.pyplot")

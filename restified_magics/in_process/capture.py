@@ -60,7 +60,11 @@ class Recorder:
             if kept:
                 outputs = self._ready()
                 if outputs and outputs[-1].get("name") == stream:
-                    outputs[-1]["text"] += kept
+                    # the text is held by one name only while it grows, or each print would copy all of it
+                    last = outputs[-1]
+                    written, last["text"] = last["text"], ""
+                    written += kept
+                    last["text"] = written
                 else:
                     outputs.append({"output_type": "stream", "name": stream, "text": kept})
             self._has_room(len(text))

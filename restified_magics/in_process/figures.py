@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from restified_magics.core.model import Call, current_call
@@ -32,12 +35,6 @@ class _FiguresByCall(collections.OrderedDict[int, Any]):
             call.figures = collections.OrderedDict()
         figures: collections.OrderedDict[int, Any] = call.figures
         return figures
-
-    def adopt(self) -> None:
-        """Hand the figures outside over to the current call."""
-        if self._mine() is not self._outside:
-            self._mine().update(self._outside)
-            self._outside.clear()
 
     def __getitem__(self, key: int) -> Any:
         return self._mine()[key]
@@ -91,19 +88,57 @@ class _FiguresByCall(collections.OrderedDict[int, Any]):
         self._mine().move_to_end(key, last)
 
 
-def _gcf() -> Any:
-    """pyplot's register of figures with our table in it, or None where pyplot is not in use."""
-    if "matplotlib.pyplot" not in sys.modules:
-        return None
-    register = sys.modules["matplotlib._pylab_helpers"].Gcf
+class _Claiming:
+    """The loader of pyplot's register, which puts our table into it before anybody can open a figure."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _claim(module)
+
+
+class _Finder:
+    """Stands before Python's own finders until the register is imported, which may be in a cell of a call."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
+        if name != _REGISTER:
+            return None
+        with contextlib.suppress(ValueError):  # another thread has just done it
+            sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            spec.loader = _Claiming(spec.loader)  # type: ignore[assignment]  # it stands for one
+        return spec
+
+
+_REGISTER = "matplotlib._pylab_helpers"
+_finder = _Finder()
+
+
+def _claim(module: Any) -> Any:
+    register = module.Gcf
     if not isinstance(register.figs, _FiguresByCall):
         register.figs = _FiguresByCall(register.figs)
     return register
 
 
 def claim_figures() -> None:
-    """Keep the figures of calls apart from those that are open; at the start of a call."""
-    _gcf()
+    """Keep the figures of calls apart, also from those that are open already; at the start of a call."""
+    module = sys.modules.get(_REGISTER)
+    if module is None:
+        if _finder not in sys.meta_path:
+            sys.meta_path.insert(0, _finder)
+    elif hasattr(module, "Gcf"):  # else another thread imports it
+        _claim(module)
 
 
 def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
@@ -113,16 +148,10 @@ def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
         show: displays one figure.
         shown: a figure that is displayed already, as the cell's value.
     """
-    helpers = sys.modules.get("matplotlib._pylab_helpers")
-    if helpers is None:
+    module = sys.modules.get(_REGISTER)
+    if module is None or not hasattr(module, "Gcf"):
         return
-    # Where pyplot was imported by this very cell, all figures that there are come from it.
-    first = not isinstance(helpers.Gcf.figs, _FiguresByCall)
-    register = _gcf()
-    if register is None:
-        return
-    if first:
-        register.figs.adopt()
+    register = _claim(module)
     for manager in list(register.figs.values()):
         if getattr(manager.canvas, "required_interactive_framework", None):
             continue  # a window on the user's screen, which is the user's to close
@@ -137,7 +166,7 @@ def close_figures(call: Call) -> None:
     left, call.figures = call.figures, None
     if not left:
         return
-    register = _gcf()
+    register = _claim(sys.modules[_REGISTER])
     for manager in list(left.values()):
         if getattr(manager.canvas, "required_interactive_framework", None):
             manager.num = max(register.figs, default=0) + 1
