@@ -872,7 +872,5 @@ def test_well_known_kernels_tell_the_language():
     """A kernelspec that names none is not taken for Python."""
     from restified_magics import NotebookError
 
-    with pytest.raises(
-        NotebookError, match=r"is a notebook in r, and PythonModel runs Python\. Use KernelModel"
-    ):
+    with pytest.raises(NotebookError, match=r"is in r, and PythonModel runs Python\. Use KernelModel"):
         PythonModel(node("1", kernelspec={"name": "ir", "display_name": "R"}))

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from restified_magics.command_line.shell_completion import complete_notebook
+from restified_magics.command_line.strict_report import told_strictly
 from restified_magics.core import summary
 from restified_magics.core.media import JSON, render
 from restified_magics.core.model import Model
@@ -17,18 +18,33 @@ __all__ = ["command", "described"]
 
 
 @click.command("show")
-@click.argument("notebook", shell_complete=complete_notebook)
+@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...", shell_complete=complete_notebook)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def command(notebook: str, *, as_json: bool) -> None:
+@click.option(
+    "--strict", is_flag=True, help="Tell only what could be better; exit with 1 where something is."
+)
+@click.pass_context
+def command(ctx: click.Context, notebooks: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
     """Show NOTEBOOK as a function: signature, parameters, cells, problems, and names that it does not define.
 
     Nothing of it is run.
+
+    With --strict it looks for what could be better in Models, and passes over notebooks in which no cell has
+    the tag parameters or return. A comment "# restified: ignore[rule]" at the end of a line silences a rule
+    for that line; on a line of its own, for its cell.
+
+    \b
+    restified show area.ipynb
+    restified show --strict models/*.ipynb
     """
-    model = open_model(notebook)
+    if strict:
+        ctx.exit(1 if told_strictly(notebooks, as_json=as_json) else 0)
+    models = [open_model(notebook) for notebook in notebooks]
     if as_json:
-        click.echo(render(described(model), JSON))
+        found = [described(model) for model in models]
+        click.echo(render(found[0] if len(found) == 1 else found, JSON))
     else:
-        click.echo(summary.text(model, cells=True), nl=False)
+        click.echo("\n".join(summary.text(model, cells=True) for model in models), nl=False)
 
 
 def described(model: Model) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from restified_magics.core.findings import Finding
 from restified_magics.core.source import has_value, parse, python_source
 from restified_magics.errors import NotebookError
 from restified_magics.signature.assignments import ParameterCell
@@ -26,6 +27,8 @@ Role = Literal["text", "code", "parameters", "return", "skip"]
 
 #: The languages of well-known kernelspecs, for notebooks that name no language.
 _LANGUAGES = {"ir": "r", "bash": "bash", "deno": "typescript"}
+
+_PYTHON = ("python", "ipython", "python2", "python3", "ipython3", "sage")
 
 #: The tags that mean something, and what people write instead of them.
 TAGS = ("parameters", "skip", "return", "raises-exception", "injected-parameters")
@@ -121,50 +124,86 @@ class Notebook:
                     return line.strip("# ")
         return self.path.stem if self.path else self.name
 
+    @property
+    def is_python(self) -> bool:
+        """Whether its cells are Python, as far as it tells."""
+        return self.language in (None, *_PYTHON)
+
     @functools.cached_property
+    def findings(self) -> list[Finding]:
+        """All that its author should know and that can be seen at once: cells, tags, and declarations."""
+        found = [*self._without_effect]
+        ends = self.with_role("return")
+        if not ends:
+            text = (
+                "no cell has the tag `return`, so a call returns None. Tag the cell that ends in the result"
+            )
+            found.append(Finding("no-return", text))
+        elif not ends[0].raises:
+            text = (
+                "comes after the `return` cell and is never run. Move it before, delete it, or tag it `skip`"
+            )
+            found += [
+                Finding("unreachable", text, cell.number)
+                for cell in self.with_role("code")
+                if cell.number > ends[0].number
+            ]
+        return found + self._declarations
+
+    @property
     def warnings(self) -> list[str]:
-        """What has no effect in a call though its author may think so."""
+        """What who makes a Model of it is warned of: what has no effect, though its author may think so."""
+        return [str(finding) for finding in [*self._without_effect, *self._declarations]]
+
+    @property
+    def problems(self) -> list[str]:
+        """All of :attr:`findings`, in words."""
+        return [str(finding) for finding in self.findings]
+
+    @functools.cached_property
+    def _declarations(self) -> list[Finding]:
+        if not self.is_python and language_of(self.language) is None:
+            return []  # it has no parameters that could be read
+        return [
+            Finding("declaration", problem.text, problem.cell + 1, problem.line)
+            for problem in self.fields.problems
+        ]
+
+    @functools.cached_property
+    def _without_effect(self) -> list[Finding]:
+        """The tags and cells that have no effect in a call."""
         found = []
         for cell in self.cells:
             if cell.role == "text" and cell.tags & {"return", "parameters"}:
                 tags = " and ".join(f"`{tag}`" for tag in sorted(cell.tags & {"return", "parameters"}))
-                found.append(f"cell {cell.number}: the tag {tags} has no effect on a cell that is not code")
+                text = (
+                    f"the tag {tags} has no effect on a cell that is not code. Tag a code cell, or remove it"
+                )
+                found.append(Finding("tag", text, cell.number))
             for tag in sorted(cell.tags - set(TAGS)):
                 close = difflib.get_close_matches(tag.lower(), TAGS, 1, 0.8)
                 if close:
-                    found.append(
-                        f"cell {cell.number}: the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
-                    )
+                    text = f"the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
+                    found.append(Finding("tag", text, cell.number))
+        both = "has the tags `parameters` and `return`, and is only the `return` cell. Make two cells of it"
         found += [
-            f"cell {cell.number}: has the tags `parameters` and `return`, and is only the `return` cell. "
-            "Make two cells of it"
+            Finding("tag", both, cell.number)
             for cell in self.with_role("return")
             if "parameters" in cell.tags
         ]
         ends = self.with_role("return")
         if ends and not ends[0].raises:
+            text = (
+                f"its parameters have no effect: cell {ends[0].number} returns before it. Move it before that"
+            )
             found += [
-                f"cell {cell.number}: its parameters have no effect: cell {ends[0].number} returns before it"
+                Finding("unreachable", text, cell.number)
                 for cell in self.with_role("parameters")
                 if cell.number > ends[0].number
             ]
-            found += [
-                f"cell {cell.number}: is never reached, since cell {ends[0].number} returns before it"
-                for cell in ends[1:]
-            ]
+            text = f"is never reached, since cell {ends[0].number} returns before it. Keep one tag `return`"
+            found += [Finding("unreachable", text, cell.number) for cell in ends[1:]]
         return found
-
-    @functools.cached_property
-    def problems(self) -> list[str]:
-        """All that its author should know: :attr:`warnings`, cells left unused, unread fields."""
-        found = list(self.warnings)
-        ends = self.with_role("return")
-        if not ends:
-            found.append("no cell has the tag `return`, so a call returns None")
-        elif not ends[0].raises:
-            after = [cell for cell in self.with_role("code") if cell.number > ends[0].number]
-            found += [f"cell {cell.number}: comes after the `return` cell and is never run" for cell in after]
-        return found + [str(problem) for problem in self.fields.problems]
 
 
 # ------------------------------------------------------------------- reading

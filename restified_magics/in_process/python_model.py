@@ -33,7 +33,6 @@ Scope = Literal["view", "share", "isolated"]
 # A spawned child of multiprocessing would run `__file__` as a script, were it not for this spec's
 # name, which tells it that there is nothing to import.
 _SPEC = importlib.machinery.ModuleSpec("__main__", None)
-_PYTHON = ("python", "ipython", "python2", "python3", "ipython3", "sage")
 
 
 class PythonModel(Model):
@@ -83,11 +82,10 @@ class PythonModel(Model):
         return free_names(compiled(self.notebook))
 
     def _accept(self, notebook: Notebook) -> None:
-        language = notebook.language
-        if language is not None and language not in _PYTHON:
+        if not notebook.is_python:
             raise NotebookError(
                 notebook.name,
-                f"is a notebook in {language}, and PythonModel runs Python. Use KernelModel, or --kernel",
+                f"is in {notebook.language}, and PythonModel runs Python. Use KernelModel, or --kernel",
             )
 
     # ----------------------------------------------------------------- calls

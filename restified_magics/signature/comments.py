@@ -29,7 +29,7 @@ __all__ = [
 PARAM_MARK = re.compile(r"#\s*@param\b")
 COLAB_MARK = re.compile(r"#\s*@(title|markdown)\b[ \t]*(.*)")
 _NOISE = re.compile(
-    r"noqa|fmt:|pylint:|type:\s*ignore|isort:|mypy:|pyright:|ruff:|flake8:|yapf:|nosec\b|pragma:|vim:"
+    r"noqa|fmt:|pylint:|type:\s*ignore|isort:|mypy:|pyright:|ruff:|flake8:|yapf:|nosec\b|pragma:|vim:|restified:\s*ignore"
     r"|-\*-|%%|%[a-z]|!",
     re.IGNORECASE,
 )
