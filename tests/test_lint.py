@@ -247,7 +247,16 @@ def test_the_examples_have_no_grave_findings():
     done = subprocess.run([*arguments, *notebooks], cwd=EXAMPLES, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     rules = set(re.findall(r"\[([\w-]+)\]", done.stdout))
-    assert not rules & {"declaration", "free-name", "secret", "syntax", "tag", "unreachable", "unreadable", "widget"}
+    assert not rules & {
+        "declaration",
+        "free-name",
+        "secret",
+        "syntax",
+        "tag",
+        "unreachable",
+        "unreadable",
+        "widget",
+    }
     assert "_view.ipynb" not in done.stdout
 
 

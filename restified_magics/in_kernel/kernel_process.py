@@ -23,11 +23,11 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_client.manager import AsyncKernelManager
 
 from restified_magics.core.deadline import GRACE, Deadline
+from restified_magics.core.process_tree import end_tree, how_it_ended
 from restified_magics.errors import KernelDied
 from restified_magics.in_kernel.fork_server import ForkProvisioner, can_fork
 from restified_magics.in_kernel.keeper import keeper
 from restified_magics.in_kernel.kernel_connection import Connection, ForMessages, Message, context
-from restified_magics.in_kernel.process_tree import end_tree
 from restified_magics.in_kernel.steps import Steps, drive_async
 from restified_magics.in_kernel.warden import warden
 
@@ -311,16 +311,7 @@ class Kernel:
             return "was closed during the call"
         process = getattr(self._manager.provisioner, "process", None)
         # its end is seen before its parent has been told
-        code = (self._exit_code() if process is None else process.wait(1.0)) or 0
-        if code >= 0:
-            return f"ended by itself with exit code {code}"
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        if name == "SIGKILL":
-            return "was killed by SIGKILL: from outside, or because the machine had no memory left"
-        return f"crashed by {name}"
+        return how_it_ended((self._exit_code() if process is None else process.wait(1.0)) or 0)
 
     def _failure(self, reason: str) -> KernelDied:
         return KernelDied(self.name, reason=f"the kernel {self.name!r} {reason}", said=self._said())

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 
-from restified_magics.in_kernel import process_tree
+from restified_magics.core import process_tree
 
 __all__ = ["Warden", "warden"]
 

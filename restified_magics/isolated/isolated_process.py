@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from restified_magics.core.process_tree import descendants, how_it_ended
 from restified_magics.errors import TaskDied
 from restified_magics.in_kernel.warden import warden
 from restified_magics.isolated.isolated_child import RAISED, REPORT, Child, serve
@@ -234,7 +235,8 @@ def _end_all(pid: int, *, leader: bool) -> None:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGSTOP)  # from here on it starts nothing
         for _ in range(_ATTEMPTS):
-            living = [child for child in _descendants(pid) if _is_living(child)]
+            # orphans are its children, since it is a subreaper
+            living = [child for child in descendants(pid) if _is_living(child)]
             if not living:
                 break
             for child in living:
@@ -247,36 +249,9 @@ def _end_all(pid: int, *, leader: bool) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _descendants(pid: int) -> list[int]:
-    """All that descends from it; orphans are its children, since it is a subreaper."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
-    for child in list(found):
-        found += _descendants(child)
-    return found
-
-
 def _is_living(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     except OSError:
         return False
-
-
-def how_it_ended(code: int | None) -> str:
-    """An exit code in words that go on after the name of a process."""
-    if code is None:
-        return "ended"
-    if code >= 0:
-        return f"ended by itself with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    if name == "SIGKILL":
-        return "was killed by SIGKILL: from outside, or because the machine had no memory left"
-    return f"crashed by {name}"

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 
-__all__ = ["descendants", "end_tree"]
+__all__ = ["descendants", "end_tree", "how_it_ended"]
 
 
 def descendants(pid: int) -> list[int]:
@@ -39,3 +39,23 @@ def end_tree(group: int) -> None:
     for child in left:
         with contextlib.suppress(OSError):
             os.kill(child, signal.SIGKILL)
+
+
+def how_it_ended(code: int | None) -> str:
+    """An exit code in words that go on after the name of a process.
+
+    Example:
+        >>> how_it_ended(3), how_it_ended(-11)
+        ('ended by itself with exit code 3', 'crashed by SIGSEGV')
+    """
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended by itself with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return "was killed by SIGKILL: from outside, or because the machine had no memory left"
+    return f"crashed by {name}"
