@@ -3,7 +3,7 @@
 ::
 
     RestifiedError
-    ├── NotebookError       not a notebook, unreadable, or no function can be made of it
+    ├── NotebookError       not a notebook, unreadable, not to be written, or no function can be made of it
     ├── ParameterError      values that a Model does not take (also a TypeError)
     ├── CallError           a call ended early; it can be opened as a notebook: `error.save(path)`
     │   ├── CellError       a cell of the Model raised
@@ -22,6 +22,7 @@ All of them can be pickled, so that they cross threads, processes and clusters a
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import pathlib
@@ -47,9 +48,14 @@ __all__ = [
     "ReturnError",
     "TaskDied",
     "can_cross",
+    "show_as",
 ]
 
 
+_LEFT = (
+    "; it did not end, since it is blocked in C code or catches every exception, and so it was left to "
+    "itself: what it still does reaches nobody"
+)
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -133,6 +139,10 @@ class CallError(RestifiedError):
         Returns:
             The path.
 
+        Raises:
+            NotebookError: the folder is not there, or the name does not end in ``.ipynb``.
+            OSError: the file cannot be written.
+
         Example:
             >>> import tempfile, restified_magics
             >>> cell = {"cell_type": "code", "metadata": {}, "source": "1 / 0", "outputs": []}
@@ -202,8 +212,9 @@ class ModelTimeout(CallError, TimeoutError):  # noqa: N818 - the word of the fie
         notebook: the path or name of the Model's notebook.
         seconds: the time it was given, in seconds.
         cell: position of the cell that was running, counted from 1, or None between cells.
-        stopped: False where a thread blocked in C code could not be stopped: the call was left
-            to itself, and what it still does reaches neither a result nor an output.
+        stopped: False where a thread could not be stopped, since it is blocked in C code or catches
+            every exception: the call was left to itself, and what it still does reaches neither a result
+            nor an output.
         result: the call's :class:`~restified_magics.core.result.Result` up to then.
     """
 
@@ -217,7 +228,7 @@ class ModelTimeout(CallError, TimeoutError):  # noqa: N818 - the word of the fie
         result: Result | None = None,
     ) -> None:
         place = f"{notebook}, cell {cell}" if cell else notebook
-        left = "" if stopped else "; it is blocked in C code and cannot be stopped, so it was left to itself"
+        left = "" if stopped else _LEFT
         super().__init__(f"{place}: stopped after {seconds:g} s, the call's timeout{left}")
         self.notebook = notebook
         self.seconds = seconds
@@ -232,8 +243,9 @@ class ModelCancelled(CallError):  # noqa: N818 - the word of the field
     Attributes:
         notebook: the path or name of the Model's notebook.
         cell: position of the cell that was running, counted from 1, or None between cells.
-        stopped: False where a thread blocked in C code could not be stopped: the call was left
-            to itself, and what it still does reaches neither a result nor an output.
+        stopped: False where a thread could not be stopped, since it is blocked in C code or catches
+            every exception: the call was left to itself, and what it still does reaches neither a result
+            nor an output.
         result: the call's :class:`~restified_magics.core.result.Result` up to then.
 
     Example:
@@ -245,7 +257,7 @@ class ModelCancelled(CallError):  # noqa: N818 - the word of the field
         self, notebook: str, *, cell: int | None = None, stopped: bool = True, result: Result | None = None
     ) -> None:
         place = f"{notebook}, cell {cell}" if cell else notebook
-        left = "" if stopped else "; it is blocked in C code and cannot be stopped, so it was left to itself"
+        left = "" if stopped else _LEFT
         super().__init__(f"{place}: cancelled{left}")
         self.notebook = notebook
         self.cell = cell
@@ -363,6 +375,12 @@ def _place(filename: str) -> str:
     shell = get_ipython()
     named = shell.compile.format_code_name(filename) if shell is not None else None
     return " ".join(named) if named else filename
+
+
+def show_as(error: BaseException, lines: Sequence[str]) -> None:
+    """Let IPython print these lines for an exception of Python's that comes through as itself."""
+    # a partial, and no function of its own, so that the exception can be pickled still
+    error._render_traceback_ = functools.partial(list, list(lines))  # type: ignore[attr-defined]
 
 
 def can_cross(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 
 import pytest
@@ -116,6 +117,34 @@ def test_flags(tab, line, found):
     """Flags complete anywhere, and so do the values of `--scope` and `--save`."""
     cut = max(line.rfind(" "), line.rfind("=")) + 1
     assert tab(line) == [line[:cut] + each for each in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("mode=", ["'fast'", "'fine'", "'it\\'s'"]),
+        ("mode=fi", ["'fine'"]),
+        ("mode='fa", ["'fast'"]),
+        ('size=2, mode="f', ['"fast"', '"fine"']),
+        ("mode = 'fi", ["'fine'"]),
+        ("size=", ["1", "2", "None"]),
+        ("exact=", ["True", "False"]),
+        ("kind=", ["'a'", "'b'"]),
+    ],
+)
+@pytest.mark.parametrize("magic", ["%call_notebook m.ipynb ", "%%call_notebook m.ipynb\n"])
+def test_choices(tab, write, magic, line, found):
+    """After `name=` come the choices of the parameter, as Python; one that begins so."""
+    source = (
+        "import enum\nfrom typing import Literal\nclass Kind(enum.Enum):\n    A = 'a'\n    B = 'b'\n"
+        "mode: Literal['fast', 'fine', \"it's\"] = 'fast'\nsize: Literal[1, 2, None] = 1\nexact = True\nkind: Kind = Kind.A"
+    )
+    write(parameters(source), returns("1"), name="m.ipynb")
+    if magic.startswith("%%") and "," in line:
+        line = line.partition(", ")[2]
+    cut = re.search(r"[\w'\"]*\Z", line).start()
+    found = [each.replace("'it\\'s'", '"it\'s"') for each in found]
+    assert tab(magic + line) == [magic + line[:cut] + each for each in found]
 
 
 def test_the_body_of_the_cell_form(tab):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import pickle
@@ -490,11 +491,53 @@ def test_syntax_error_has_the_right_cell_and_line(make, source):
     assert caught.value.result.outputs[0][0]["text"] == "ran\n"
 
 
-@pytest.mark.parametrize("source", ["import sys; sys.exit(3)", "raise SystemExit('bye')", "exit()", "quit()"])
+@pytest.mark.parametrize(
+    "source", ["import sys; sys.exit(3)", "raise SystemExit('bye')", "exit()", "quit()", "exit", "\nquit\n"]
+)
 def test_exit_ends_the_call_and_not_the_caller(make, source):
     """`SystemExit` in a Model is a CellError."""
     with pytest.raises(CellError, match="SystemExit"):
         make(source, returns("1"))()
+
+
+def test_exit_as_a_name_of_the_models_own(make):
+    """Who assigns `exit` has a variable."""
+    assert make("exit = 5", "exit", returns("exit"))() == 5
+
+
+def test_a_model_pickles_by_its_notebook(make):
+    """It goes to another process as its path, or its notebook, with what was chosen for it."""
+    model = make(parameters("x = 1"), returns("x + 1"), timeout=60)
+    again = pickle.loads(pickle.dumps(model))
+    assert type(again) is type(model)
+    assert again.timeout == 60
+    assert again(x=41) == 42
+    shallow = copy.copy(model)
+    assert shallow.notebook is model.notebook
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("none/out.ipynb", "there is no folder .*none to write it to. Make it first"),
+        ("out.txt", r"ends in \.ipynb\. Write 'out\.txt\.ipynb'"),
+        ("folder.ipynb", "is a folder. Write the notebook under another name"),
+    ],
+)
+def test_where_a_call_cannot_be_saved(make, tmp_path, name, told):
+    """It is told before the call begins, and by a Result and an error; nothing is written."""
+    (tmp_path / "folder.ipynb").mkdir()
+    ran = tmp_path / "ran"
+    model = make(parameters("path = ''"), "open(path, 'w').close()", "1 / 0", returns("1"))
+    with pytest.raises(NotebookError, match=told):
+        model.run({"path": str(ran)}, save=tmp_path / name)
+    assert not ran.exists()
+    with pytest.raises(CellError) as caught:
+        model.run({"path": str(ran)})
+    for saved in (caught.value, caught.value.result):
+        with pytest.raises(NotebookError, match=told):
+            saved.save(tmp_path / name)
+    assert sorted(each.name for each in tmp_path.iterdir() if each != ran) == ["folder.ipynb"]
 
 
 def test_input_is_a_clear_error(make):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 
@@ -50,6 +51,48 @@ def test_both_hold_in_another_thread():
     thread.start()
     thread.join(60)
     assert outcome == ["CellError", "ModelTimeout"]
+
+
+SWALLOWS = [
+    "while True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
+    "while True:\n    try:\n        x = 1\n    except:\n        continue",
+    "def f():\n    while True:\n        try:\n            time.sleep(60)\n        except BaseException:\n"
+    "            x = 1\nf()",
+    "while True:\n    with contextlib.suppress(BaseException):\n        time.sleep(60)",
+]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no signals of this kind")
+@pytest.mark.parametrize("source", SWALLOWS)
+def test_a_cell_that_catches_every_interrupt_ends_all_the_same(source):
+    """In the main thread, after a grace period; what traced before traces again."""
+    tracing = sys.gettrace()
+    with pytest.raises(ModelTimeout) as caught:
+        PythonModel(node("import contextlib, time", source, returns("1"))).execute(timeout=0.2)
+    assert (caught.value.cell, caught.value.stopped) == (2, True)
+    assert str(caught.value) == "<notebook>, cell 2: stopped after 0.2 s, the call's timeout"
+    assert sys.gettrace() is tracing
+    assert PythonModel(node(returns("1"))).execute(timeout=5) == 1
+
+
+def test_a_cell_that_catches_every_interrupt_in_a_thread_is_left_to_itself():
+    """And the message says what it may be."""
+    release = threading.Event()
+    source = "while not release.is_set():\n    try:\n        release.wait(60)\n    except BaseException:\n        pass"
+    told = []
+
+    def call():
+        try:
+            PythonModel(node(parameters("release = None"), source)).execute({"release": release}, timeout=0.1)
+        except ModelTimeout as error:
+            told.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(30)
+    release.set()
+    assert told[0].stopped is False
+    assert "blocked in C code or catches every exception" in str(told[0])
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no signals of this kind")

@@ -661,6 +661,7 @@ def test_a_name_of_the_notebook_goes_over_a_well_known_one() -> None:
     [
         ("# type: float  learning rate", float, "learning rate"),
         ("# type: float", float, "x"),
+        ("# type: float # learning rate", float, "learning rate"),
         ("#type:float", float, "x"),
         ("# type: Optional[int] how many", int | None, "how many"),
         ("# type: Dict[str, int] weights", typing.Dict[str, int], "weights"),  # noqa: UP006

@@ -10,6 +10,7 @@ import enum
 import gc
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,19 @@ def echo():
     """Gives back what it is given, by way of a kernel."""
     with KernelModel(node(parameters("x = None"), returns("x"))) as model:
         yield model
+
+
+@pytest.mark.parametrize("content", ["{ broken", "[]", '{"argv": 1}'])
+def test_a_broken_kernelspec_names_its_file(content):
+    """What Jupyter cannot read is told with the file to correct."""
+    folder = pathlib.Path(os.environ["JUPYTER_DATA_DIR"]) / "kernels" / "broken"
+    folder.mkdir()
+    (folder / "kernel.json").write_text(content)
+    try:
+        with pytest.raises(NotebookError, match=r"broken.kernel\.json: .*Correct that file, or install"):
+            KernelModel(node("1"), kernel_name="broken")
+    finally:
+        shutil.rmtree(folder)
 
 
 def returned(source):

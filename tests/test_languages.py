@@ -129,6 +129,11 @@ def test_literals(read, source, value):
 def test_return_cell_without_a_value_is_refused_when_read():
     """As in Python, with the statement that it ends in."""
     spec = {"name": "deno", "language": "typescript", "display_name": "Deno"}
+    for source in ("const {a, b} = f()", "let x = 1, y = 2", "let x: number;"):
+        with pytest.raises(
+            NotebookError, match=r"cell \d has the tag `return` and ends in `(const|let) .*no value"
+        ):
+            KernelModel(node(returns(source), kernelspec=spec))
     with pytest.raises(NotebookError, match=r"ends in `if \(x\) \{`, which has no value"):
         KernelModel(node(parameters("let x = 1"), returns("if (x) {\n  x\n}"), kernelspec=spec))
     with pytest.raises(NotebookError, match="is empty"):

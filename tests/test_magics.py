@@ -8,6 +8,7 @@ import json
 import keyword
 import linecache
 import os
+import re
 import traceback
 
 import nbformat
@@ -463,6 +464,20 @@ def test_save_when_interrupted(magics, write, tmp_path, capsys):
     cells = nbformat.read(tmp_path / "stopped.ipynb", as_version=4).cells
     assert cells[0].outputs[0].text == "so far\n"
     assert cells[1].outputs[-1].ename == "KeyboardInterrupt"
+
+
+def test_an_interrupt_shows_the_models_frames_only(ip, magics, write, capsys):
+    """The traceback begins in the Model, and that of a Model it calls follows."""
+    write("import _thread\n_thread.interrupt_main()\nwhile True:\n    pass", name="inner.ipynb")
+    write("from restified_magics import execute_notebook\nexecute_notebook('inner.ipynb')")
+    outcome = ip.run_cell("%call_notebook model.ipynb")
+    assert type(outcome.error_in_exec) is KeyboardInterrupt
+    shown = capsys.readouterr().out
+    assert "model.ipynb, cell 1, line 2" in shown
+    assert re.search(r"inner\.ipynb, cell 1, line [34]", shown)
+    assert "KeyboardInterrupt" in shown
+    assert "restified_magics/" not in shown
+    assert "_run" not in shown
 
 
 def test_replay(ip, magics, write, capsys):

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from conftest import cell, node, parameters, returns
 
-from restified_magics import NotebookError, PythonModel
+from restified_magics import NotebookError, NotebookWarning, PythonModel
 
 
 def _version(major: int, minor: int) -> bytes:
@@ -138,6 +138,66 @@ def test_missing_file_suggests_the_one_that_was_meant(write, tmp_path):
         PythonModel(tmp_path / "none" / "revenue.ipynb")
     with pytest.raises(NotebookError, match="is a folder"):
         PythonModel(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"), [("a\0b", r"'a\\x00b': the path has a NUL"), ("", "'': the path is empty")]
+)
+def test_what_is_no_path(source, told):
+    """A NUL and nothing at all are no paths, and the error says what to write."""
+    with pytest.raises(NotebookError, match=rf"{told}.*Write that of a notebook"):
+        PythonModel(source)
+
+
+def test_only_a_name_that_is_near_is_suggested(write, tmp_path):
+    """Neither the common ending, nor the name itself, makes another notebook the one that was meant."""
+    write(returns("1"), name="a.ipynb")
+    write(returns("1"), name="Sales.ipynb")
+    for name in ("b.ipynb", "weather.ipynb"):
+        with pytest.raises(NotebookError, match="there is no such file") as caught:
+            PythonModel(tmp_path / name)
+        assert "Did you mean" not in str(caught.value)
+    with pytest.raises(NotebookError, match=r"Did you mean 'Sales\.ipynb'"):
+        PythonModel(tmp_path / "sales.ipynb")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_to_nowhere(tmp_path):
+    """It says where the link leads, and suggests not itself."""
+    (tmp_path / "link.ipynb").symlink_to(tmp_path / "gone.ipynb")
+    with pytest.raises(
+        NotebookError, match=r"is a symbolic link to .*gone\.ipynb, which is not there"
+    ) as caught:
+        PythonModel(tmp_path / "link.ipynb")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_file_urls(write, tmp_path):
+    """A `file://` URL is the path that it names, so that the file is read again when it changed."""
+    path = write(returns("1"), name="it is.ipynb")
+    model = PythonModel(path.as_uri())
+    assert model() == 1
+    assert model.notebook.path == path
+    write(returns("22"), name="it is.ipynb")
+    assert model() == 22
+    with pytest.raises(NotebookError, match="names a file of the machine 'elsewhere'"):
+        PythonModel("file://elsewhere/model.ipynb")
+
+
+def test_what_a_declaration_says_wrongly_is_a_warning(write):
+    """Bounds in the wrong order, a default out of them, a type that is none: told when the Model is made."""
+    source = "n = 1  # Terms (9..1)\nm = 11  # Other (1..9)\nk = 1  # type: flaot"
+    path = write(parameters(source), returns("n"))
+    with pytest.warns(NotebookWarning) as caught:
+        PythonModel(path)
+    told = [str(each.message).removeprefix(f"{path}, ") for each in caught]
+    assert [each.partition(": ")[0] for each in told] == [
+        "cell 1, line 1",
+        "cell 1, line 2",
+        "cell 1, line 3",
+    ]
+    assert {each.filename for each in caught} == {__file__}
+    assert PythonModel(path).problems == told
 
 
 @pytest.mark.parametrize("source", [1, None, [], b"x"])

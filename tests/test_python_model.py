@@ -759,6 +759,19 @@ def test_lines_of_an_edited_cell_are_those_that_ran(write):
     assert "# new" in inspect.getsource(new)
 
 
+def test_an_edited_cell_has_no_other_name(write):
+    """Warnings and tracebacks of a later version name the cell, and no number of the version."""
+    path = write("import warnings\nwarnings.warn('old')", returns("1"))
+    made = PythonModel(path)
+    with pytest.warns(UserWarning, match="old"):
+        old = made.run()
+    write("import warnings\n\nwarnings.warn('new')", returns("1"))
+    with pytest.warns(UserWarning, match="new") as caught:
+        made()
+    assert (caught[0].filename.rstrip(), caught[0].lineno) == (f"{path}, cell 1", 3)
+    assert old.value == 1
+
+
 def test_parameter_errors_are_type_errors():
     """As those of a Python function that is called wrongly."""
     with pytest.raises(TypeError, match="y is not a parameter"):

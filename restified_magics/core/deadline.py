@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import ctypes
+import os
 import signal
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -26,6 +29,7 @@ __all__ = [
 #: How long a thread may take to end once it was told to, in seconds.
 GRACE = 1.0
 
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _AGAIN = 0.05  # seconds between looks at whether it has ended
 
 T = TypeVar("T")
@@ -47,6 +51,7 @@ class Deadline:
         self.seconds = seconds
         self.at = time.monotonic() + seconds
         self._again = 0.0
+        self._told = 0
         self._changed = threading.Event()
         self._expired = False
         self._over = False
@@ -71,8 +76,15 @@ class Deadline:
         now = time.monotonic()
         if not self.passed or now < self._again:
             return False
-        self._again = now + GRACE  # the time that cleaning up may take
+        self._told += 1
+        # the time that cleaning up may take; who caught it and went on is told all the time
+        self._again = now + (GRACE if self._told == 1 else 0.0)
         return True
+
+    @property
+    def ignored(self) -> bool:
+        """The code was told, and went on."""
+        return self._told > 1
 
     def expire(self) -> None:
         """End the code before its time, from any thread; code in the main thread notices between cells."""
@@ -169,11 +181,13 @@ def shielded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alarm(guard: _Guard) -> Iterator[None]:
-    def ring(_signum: int, _frame: object) -> None:
+    def ring(_signum: int, frame: types.FrameType | None) -> None:
         if guard.armed and any(deadline.due() for deadline in guard.deadlines):
+            if any(deadline.ignored for deadline in guard.deadlines):
+                _insist(frame, guard)
             raise Expired
 
-    started = time.monotonic()
+    started, tracing = time.monotonic(), sys.gettrace()
     handler = signal.signal(signal.SIGALRM, ring)
     first = min(deadline.remaining for deadline in guard.deadlines)
     left, interval = signal.setitimer(signal.ITIMER_REAL, max(first, 1e-6), _AGAIN)
@@ -181,9 +195,29 @@ def _alarm(guard: _Guard) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if sys.gettrace() is not tracing:
+            sys.settrace(tracing)
         signal.signal(signal.SIGALRM, handler)
         if left:  # somebody else's timer, or that of the call around this one
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 1e-6), interval)
+
+
+def _insist(frame: types.FrameType | None, guard: _Guard) -> None:
+    """Raise once more at the next line of the cells' code: that is where it catches what is raised now.
+
+    ``while True: try: … except BaseException: pass`` ends by nothing else: an exception that is raised by a
+    signal comes up where the code waits, which is inside of its ``try``.
+    """
+
+    def again(_frame: types.FrameType, event: str, _argument: object) -> object:
+        if event == "line" and guard.armed:
+            raise Expired  # with this Python ends the tracing
+        return again
+
+    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
+        frame.f_trace = again
+        frame = frame.f_back
+    sys.settrace(lambda *_: None)  # f_trace counts only while there is something
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
+
+from restified_magics.core.telling import nearest
 
 __all__ = ["RULES", "Finding", "kept"]
 
@@ -109,6 +110,6 @@ def _key(finding: Finding) -> tuple[str, int | None, int | None]:
 
 
 def _unknown(name: str, cell: int, line: int) -> Finding:
-    close = difflib.get_close_matches(name, RULES, 1, 0.6)
-    hint = f"Did you mean `{close[0]}`?" if close else f"The rules are {', '.join(RULES)}"
+    close = nearest(name, RULES)
+    hint = f"Did you mean `{close}`?" if close else f"The rules are {', '.join(RULES)}"
     return Finding("ignore", f"there is no rule `{name}`. {hint}", cell, line)

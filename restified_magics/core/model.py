@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics.core import summary
 from restified_magics.core.cell_bar import cell_bar
-from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook import Notebook, notebook_file
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
 from restified_magics.core.sources import open_source
@@ -203,6 +203,17 @@ class Model(abc.ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle has the notebook's path, or else the notebook, and what was chosen for it."""
+        notebook = self.notebook
+        source = notebook.node if notebook.path is None else os.fspath(notebook.path)
+        return _made_again, (type(self), source, self._options())
+
+    def __copy__(self) -> Model:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -549,6 +560,11 @@ class Model(abc.ABC):
     async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
         """The same on the running event loop."""
 
+    def _options(self) -> dict[str, Any]:
+        """What :meth:`__init__` is to get besides the source, for another Model like this one."""
+        name = self.name if self.notebook.path is None else None
+        return {"cwd": self.cwd, "timeout": self.timeout, "name": name}
+
     def _accept(self, notebook: Notebook) -> None:  # noqa: B027 - most kinds accept all
         """Raise a NotebookError where this kind of Model cannot run the notebook."""
 
@@ -569,10 +585,17 @@ class Model(abc.ABC):
         return self.timeout if timeout is None else _seconds(timeout)
 
 
+def _made_again(cls: type[Model], source: Any, options: Mapping[str, Any]) -> Model:
+    """A Model that comes out of a pickle."""
+    return cls(source, **options)
+
+
 @contextlib.contextmanager
 def _saved(call: Call, path: str | os.PathLike[str] | None) -> Iterator[None]:
     """Write the executed notebook when the call has ended, however it ended."""
     result = call.result
+    if path is not None:
+        notebook_file(path)  # an hour later would be late to hear that there is no such folder
     try:
         yield
     except BaseException as error:
@@ -581,7 +604,7 @@ def _saved(call: Call, path: str | os.PathLike[str] | None) -> Iterator[None]:
         if path is not None:
             try:
                 result.save(path)
-            except OSError as failure:
+            except (OSError, NotebookError) as failure:
                 error.add_note(f"The notebook of this call could not be saved: {failure}")
             else:
                 error.add_note(f"Saved the notebook of this call, up to its error, as {os.fspath(path)!s}")

@@ -21,7 +21,7 @@ from restified_magics.signature.assignments import ParameterCell
 from restified_magics.signature.grammar import ParameterSet, read_parameters
 from restified_magics.signature.languages import Language, language_of
 
-__all__ = ["Cell", "Notebook", "Role", "load_json", "read_notebook", "write_notebook"]
+__all__ = ["Cell", "Notebook", "Role", "load_json", "notebook_file", "read_notebook", "write_notebook"]
 
 Role = Literal["text", "code", "parameters", "return", "skip"]
 
@@ -207,6 +207,25 @@ class Notebook:
 
 
 # ------------------------------------------------------------------- reading
+
+
+def notebook_file(path: str | os.PathLike[str]) -> pathlib.Path:
+    """A file that a notebook can be written to.
+
+    Raises:
+        NotebookError: its folder is not there, or it has not the ending of a notebook.
+    """
+    name = os.fspath(path)
+    target = pathlib.Path(path).expanduser()
+    if target.suffix != ".ipynb":
+        raise NotebookError(
+            name, f"a notebook is written to a file that ends in .ipynb. Write {target.name + '.ipynb'!r}"
+        )
+    if not target.absolute().parent.is_dir():
+        raise NotebookError(name, f"there is no folder {target.parent} to write it to. Make it first")
+    if target.is_dir():
+        raise NotebookError(name, "is a folder. Write the notebook under another name")
+    return target
 
 
 def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 from restified_magics.core.executed import executed
-from restified_magics.core.notebook import Notebook, write_notebook
+from restified_magics.core.notebook import Notebook, notebook_file, write_notebook
 from restified_magics.core.telling import shorten
 from restified_magics.errors import RestifiedError, can_cross
 
@@ -62,13 +62,17 @@ class Result:
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Write :attr:`notebook` to a file, whole or not at all, and return its path.
 
+        Raises:
+            NotebookError: the folder is not there, or the name does not end in ``.ipynb``.
+            OSError: the file cannot be written.
+
         Example:
             >>> import tempfile, restified_magics
             >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
             >>> result.save(tempfile.mkdtemp() + "/fibonacci-20.ipynb").name
             'fibonacci-20.ipynb'
         """
-        target = pathlib.Path(path).expanduser()
+        target = notebook_file(path)
         write_notebook(self.notebook, target)
         return target
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import copy
-import difflib
 import os
 import pathlib
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from restified_magics.core.notebook import Notebook, load_json, read_notebook
+from restified_magics.core.telling import nearest
 from restified_magics.errors import NotebookError, NotebookWarning
 
 __all__ = ["Source", "open_source"]
@@ -109,8 +109,8 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
     """What a Model is made of → its `Source`, read once to see that it is a notebook.
 
     Args:
-        source: a path, a URL that papermill reads (``https://``, ``s3://``, ``gs://`` …), a notebook
-            node of nbformat, or the same as a plain dict; or what was read already.
+        source: a path, a URL that papermill reads (``file://``, ``https://``, ``s3://``, ``gs://`` …), a
+            notebook node of nbformat, or the same as a plain dict; or what was read already.
         folder: relative paths start here instead of the current folder.
         name: how messages call a notebook that is not a file.
 
@@ -132,6 +132,10 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
     text = os.fspath(source)
     if not isinstance(text, str):
         text = os.fsdecode(text)
+    text = _local(text)
+    if not text or "\0" in text:
+        reason = "the path has a NUL in it, which no path can have" if text else "the path is empty"
+        raise NotebookError(ascii(text), f"{reason}. Write that of a notebook, as in 'model.ipynb'")
     if "://" in text:
         notebook = read_notebook(load_json(_fetch(text), text), text, None)
         _warn(notebook)
@@ -140,6 +144,23 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
     opened = _File.open(pathlib.Path(os.path.abspath((folder or pathlib.Path()) / path)), text)
     opened.current()
     return opened
+
+
+def _local(text: str) -> str:
+    """The path that a ``file://`` URL names; other texts as they are."""
+    if not text.lower().startswith("file:/"):
+        return text
+    # here, since few name a file so
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost"):
+        raise NotebookError(
+            text,
+            f"names a file of the machine {parts.netloc!r}, which cannot be read from here. Write its path",
+        )
+    return url2pathname(parts.path)
 
 
 def _fetch(url: str) -> bytes:
@@ -155,15 +176,19 @@ def _fetch(url: str) -> bytes:
 
 def _unreadable(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
+        if os.path.islink(path):
+            return f"is a symbolic link to {os.readlink(path)}, which is not there. Correct the link"
         folder, name = os.path.split(path)
         try:
             beside = [found for found in os.listdir(folder) if found.endswith(".ipynb")]
         except OSError:
-            return f"there is no folder {folder}"
-        close = difflib.get_close_matches(name, beside, 1, 0.6)
-        return f"there is no such file in {folder}" + (f". Did you mean {close[0]!r}?" if close else "")
+            return f"there is no folder {folder}. Correct the path, or the current folder"
+        close = nearest(name.removesuffix(".ipynb"), [each.removesuffix(".ipynb") for each in beside])
+        return f"there is no such file in {folder}" + (
+            f". Did you mean {close + '.ipynb'!r}?" if close else ""
+        )
     if isinstance(error, IsADirectoryError) or os.path.isdir(path):
-        return "is a folder, not a notebook"
+        return "is a folder, not a notebook. Name a notebook in it"
     return f"cannot be read: {error.strerror or error}"
 
 

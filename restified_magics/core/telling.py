@@ -6,10 +6,10 @@ import reprlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
-__all__ = ["explain", "is_same", "made_like", "shorten"]
+__all__ = ["explain", "is_same", "made_like", "nearest", "shorten"]
 
 
 def made_like(value: Any, bound: Any) -> Any:
@@ -32,6 +32,20 @@ def is_same(value: Any, choice: Any) -> bool:
         return value is choice or (both_bool and bool(value == choice))
     except Exception:  # noqa: BLE001  (an array or an object with a comparison of its own)
         return False
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """What somebody may have meant by a name that is not known; None where nothing is near.
+
+    Example:
+        >>> nearest("widht", ["width", "height"]), nearest("Width", ["width"]), nearest("n", ["no", "in"])
+        ('width', 'width', None)
+    """
+    import difflib  # here, since only an error needs it
+
+    by_lower = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, 1, 0.7)
+    return by_lower[close[0]] if close else None
 
 
 _SHORT = reprlib.Repr()

@@ -15,7 +15,7 @@ from restified_magics.core.deadline import Deadline, shielded
 from restified_magics.core.environment import environment
 from restified_magics.core.model import Call, Model, Record
 from restified_magics.core.notebook import Notebook
-from restified_magics.errors import KernelDied, ModelTimeout, NotebookError, RestifiedError
+from restified_magics.errors import KernelDied, ModelTimeout, NotebookError, RestifiedError, show_as
 from restified_magics.in_kernel.keeper import keeper
 from restified_magics.in_kernel.kernel_language import LanguageRequest, preparation
 from restified_magics.in_kernel.kernel_pool import (
@@ -26,7 +26,13 @@ from restified_magics.in_kernel.kernel_pool import (
     release_later,
     shared_pool,
 )
-from restified_magics.in_kernel.kernel_process import Kernel, TimeIsUp, installed_kernels, kernel_spec
+from restified_magics.in_kernel.kernel_process import (
+    BrokenKernelSpec,
+    Kernel,
+    TimeIsUp,
+    installed_kernels,
+    kernel_spec,
+)
 from restified_magics.in_kernel.kernel_python import PythonRequest, prepare
 from restified_magics.in_kernel.outlets import Outlet
 from restified_magics.in_kernel.steps import ForFuture, Steps, drive, drive_async
@@ -92,12 +98,20 @@ class KernelModel(Model):
         """The name of the kernelspec that runs it."""
         return self._kernel_of(self.notebook)
 
+    def _options(self) -> dict[str, Any]:
+        own = {"kernel_name": self._kernel_name, "reuse": self.reuse, "start_timeout": self.start_timeout}
+        return {**super()._options(), **own}
+
     def _kernel_of(self, notebook: Notebook) -> str:
         return self._kernel_name or notebook.kernel_name or "python3"
 
     def _accept(self, notebook: Notebook) -> None:
         name = self._kernel_of(notebook)
-        if kernel_spec(name) is None:
+        try:
+            spec = kernel_spec(name)
+        except BrokenKernelSpec as error:
+            raise NotebookError(notebook.name, str(error)) from error
+        if spec is None:
             known = ", ".join(installed_kernels()) or "none"
             raise NotebookError(
                 notebook.name,
@@ -250,6 +264,9 @@ def _told(call: Call, timeout: float | None) -> Iterator[None]:
             failure = KernelDied(
                 call.notebook.name, reason=error.reason, cell=cell, said=error.said, result=call.result
             )
+        elif isinstance(error, KeyboardInterrupt):
+            where = call.notebook.name if cell is None else f"{call.notebook.name}, cell {cell}"
+            show_as(error, [f"{where}: interrupted", "KeyboardInterrupt"])
         elif isinstance(error, TimeIsUp) and timeout is not None:
             failure = ModelTimeout(call.notebook.name, seconds=timeout, cell=cell, result=call.result)
         call.result.error = failure

@@ -21,6 +21,7 @@ import zmq
 import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
+from traitlets import TraitError
 
 from restified_magics.core.deadline import GRACE, Deadline
 from restified_magics.core.process_tree import end_tree, how_it_ended
@@ -31,7 +32,7 @@ from restified_magics.in_kernel.kernel_connection import Connection, ForMessages
 from restified_magics.in_kernel.steps import Steps, drive_async
 from restified_magics.in_kernel.warden import warden
 
-__all__ = ["Kernel", "TimeIsUp", "installed_kernels", "kernel_spec"]
+__all__ = ["BrokenKernelSpec", "Kernel", "TimeIsUp", "installed_kernels", "kernel_spec"]
 
 _LOST = 5.0  # seconds: after the reply, the end of the outputs comes at once, or never
 _LONGEST = 90  # characters: the name of a socket in the file system may not be much longer
@@ -45,11 +46,22 @@ Hear = Callable[[Message], None]
 
 
 def kernel_spec(name: str) -> KernelSpec | None:
-    """The kernelspec of this name, or None where there is none."""
+    """The kernelspec of this name, or None where there is none.
+
+    Raises:
+        BrokenKernelSpec: its file cannot be read.
+    """
+    manager = KernelSpecManager(log=_quiet)
     try:
-        return KernelSpecManager(log=_quiet).get_kernel_spec(name)
+        return manager.get_kernel_spec(name)
     except NoSuchKernel:
         return None
+    except (ValueError, TypeError, LookupError, OSError, TraitError) as error:
+        folder = manager.find_kernel_specs().get(name, name)
+        raise BrokenKernelSpec(
+            f"the kernelspec {name!r} cannot be read: {os.path.join(folder, 'kernel.json')}: {error}. "
+            "Correct that file, or install the kernel again"
+        ) from error
 
 
 def installed_kernels() -> list[str]:
@@ -73,6 +85,10 @@ def _home() -> str:
             else:
                 atexit.register(shutil.rmtree, home, ignore_errors=True)
         return home
+
+
+class BrokenKernelSpec(Exception):  # noqa: N818 - who asked makes an error of it
+    """The file of a kernelspec is not what it should be."""
 
 
 class TimeIsUp(Exception):  # noqa: N818 - who asked makes an error of it

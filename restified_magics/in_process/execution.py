@@ -16,7 +16,7 @@ from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.figures import claim_figures, flush_figures
 from restified_magics.in_process.program import Program, Step
 from restified_magics.in_process.shell import display, failures_raised, running_shell, shell
-from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised
+from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised, show_cells_only
 from restified_magics.signature.enums import revive
 
 __all__ = ["Cells", "awaited", "run_cells"]
@@ -55,7 +55,11 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
                 if step.returns:
                     return value
             return None
-        except (Expired, GeneratorExit, KeyboardInterrupt, ModelRecursionError):
+        except (Expired, GeneratorExit, ModelRecursionError):
+            raise
+        except KeyboardInterrupt as error:
+            if running_shell() is not None:
+                show_cells_only(error)
             raise
         except BaseException as error:
             if step is None or (isinstance(error, asyncio.CancelledError) and _cancelled()):

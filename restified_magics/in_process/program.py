@@ -136,7 +136,7 @@ def _compile(notebook: Notebook) -> Program:
     for cell in notebook.cells:
         if cell.role not in ("code", "parameters", "return"):
             continue
-        text = python_source(cell.source)
+        text = _ending(python_source(cell.source), bound)
         sources.append(text)
         step, flags = _step(notebook, cell, text, flags, sites, bound)
         steps.append(step)
@@ -166,6 +166,12 @@ def _compile(notebook: Notebook) -> Program:
         needs_shell=shell,
         uses_last="_" in bound,
     )
+
+
+def _ending(text: str, bound: set[str]) -> str:
+    """A cell that is only ``exit`` or ``quit`` calls it, as it does in Jupyter."""
+    word = text.strip()
+    return f"{text.rstrip()}()" if word in ("exit", "quit") and word not in bound else text
 
 
 def _imports_beside(source: str, folder: pathlib.Path | None) -> bool:
@@ -370,14 +376,13 @@ def cell_of(filename: str) -> tuple[str, int] | None:
 def _filename(notebook: Notebook, cell: Cell) -> str:
     """A name for tracebacks, warnings and the debugger, under which they find the cell's lines.
 
-    An edited cell gets another name while functions of the old version still live.
+    An edited cell gets another name while functions of the old version still live: one that people read as
+    the same, with blanks at its end.
     """
-    base = filename = f"{notebook.path or notebook.name}, cell {cell.number}"
+    filename = f"{notebook.path or notebook.name}, cell {cell.number}"
     lines = [line + "\n" for line in cell.source.split("\n")]
-    version = 1
     while filename in linecache.cache and linecache.cache[filename][2] != lines:  # type: ignore[misc]
-        version += 1
-        filename = f"{base} ({version})"
+        filename += " "
     # no time stamp: linecache then never looks for such a file
     linecache.cache[filename] = (len(cell.source), None, lines, filename)
     _cells[filename] = (notebook.name, cell.number)

@@ -81,6 +81,9 @@ class PythonModel(Model):
         """
         return free_names(compiled(self.notebook))
 
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "scope": self.scope}
+
     def _accept(self, notebook: Notebook) -> None:
         if not notebook.is_python:
             raise NotebookError(

@@ -10,10 +10,10 @@ import types
 from collections.abc import Iterator, Sequence
 
 from restified_magics.core.notebook import Cell
-from restified_magics.errors import CellError, RestifiedError
+from restified_magics.errors import CellError, RestifiedError, show_as
 from restified_magics.in_process.program import cell_of
 
-__all__ = ["Frame", "Raised", "cell_error", "from_first_cell", "message", "raised"]
+__all__ = ["Frame", "Raised", "cell_error", "from_first_cell", "message", "raised", "show_cells_only"]
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _AROUND = 2  # lines shown before and after the one that raised
@@ -122,6 +122,11 @@ def message(error: BaseException) -> str:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - a message can raise anything
         return f"<its message raised {type(broken).__name__}>"
+
+
+def show_cells_only(error: BaseException) -> None:
+    """Let IPython print the Model's own frames for what comes through as itself, and none of ours."""
+    show_as(error, list(_text(raised(error))))
 
 
 def from_first_cell(found: types.TracebackType | None) -> types.TracebackType | None:

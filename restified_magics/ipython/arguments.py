@@ -6,7 +6,6 @@ Nothing is evaluated here. Flags are known words, so that ``x=a --b`` stays Pyth
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import os
 import pathlib
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn, get_args
 
 from IPython.core.error import UsageError
 
+from restified_magics.core.telling import nearest
 from restified_magics.in_process.python_model import Scope
 from restified_magics.ipython.expressions import split_values, tokens
 
@@ -237,8 +237,8 @@ def _take_flag(line: str, start: int, flags: dict[str, str]) -> int:
 
 def _refuse_flag(flag: str, magic: str) -> NoReturn:
     known = FLAGS_OF[magic]
-    close = difflib.get_close_matches(flag.strip("-"), known, 1)
-    hint = f" Did you mean --{close[0]}?" if close else ""
+    close = nearest(flag.strip("-"), known)
+    hint = f" Did you mean --{close}?" if close else ""
     raise UsageError(f"{magic} has no flag {flag}.{hint} It has {', '.join(f'--{name}' for name in known)}")
 
 
@@ -258,8 +258,8 @@ def _options(flags: Mapping[str, str], magic: str) -> Options:
 
 def _scope(value: str) -> str:
     if value not in SCOPES:
-        close = difflib.get_close_matches(value, SCOPES, 1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        close = nearest(value, SCOPES)
+        hint = f" Did you mean {close}?" if close else ""
         raise UsageError(f"--scope is one of {', '.join(SCOPES)}, not {value!r}.{hint}")
     return value
 
@@ -281,7 +281,7 @@ def _notebook_path(value: str) -> pathlib.Path:
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--save {value}: there is no folder {os.fspath(path.parent)}. Make it first")
     if path.is_dir():
-        raise UsageError(f"--save {value}: it is a folder")
+        raise UsageError(f"--save {value}: it is a folder. Save under another name")
     return path
 
 

@@ -5,8 +5,11 @@ Nothing of a Model is run for it: the notebook's file is read.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import enum
 import functools
+import json
 import keyword
 import os
 import pathlib
@@ -22,8 +25,9 @@ from IPython.core.error import UsageError
 from restified_magics.core.model import Model
 from restified_magics.core.notebook import load_json, read_notebook
 from restified_magics.core.source import parse
-from restified_magics.ipython.arguments import FLAGS_OF, SCOPES, cut_flags, parse_head
+from restified_magics.ipython.arguments import FLAGS_OF, SCOPES, Head, cut_flags, parse_head
 from restified_magics.ipython.expressions import Token, marks, tokens
+from restified_magics.signature.parameters import Parameter
 
 __all__ = ["Place", "add_completer", "place_in_body", "place_in_line", "remove_completer"]
 
@@ -36,6 +40,7 @@ _LINE = re.compile(
     re.DOTALL,
 )
 _LAST_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*\Z")
+_LAST_CHOICE = re.compile(r"(?<![\w.])([^\W\d]\w*)\s*=\s*(\"[^\"]*|'[^']*|[\w.+-]*)\Z")
 _LAST_FLAG = re.compile(r"(?<![^\s,])--?[\w-]*\Z")
 _LAST_VALUE = re.compile(r"(?<![^\s,])--(scope|save|timeout)(?:=|\s+)([\"'].*|\S*)\Z")
 _ASSIGNED = re.compile(r"^\s*([^\W\d]\w*)\s*(?::[^=]*)?=(?!=)", re.MULTILINE)
@@ -48,18 +53,20 @@ class Place:
 
     Attributes:
         kind: what belongs there: a notebook, a flag, a parameter's name, or the value of the flag
-            ``--scope``, ``--save`` or ``--timeout``.
+            ``--scope``, ``--save`` or ``--timeout``, or one of a parameter's choices.
         fragment: what of it is typed already.
         target: the notebook of the line, whose parameters may follow.
         quoted: that notebook stands in quotes.
         given: the flags, or the parameters, that stand there already.
+        name: the parameter whose value belongs there.
     """
 
-    kind: Literal["notebook", "flag", "name", "scope", "save", "timeout"]
+    kind: Literal["notebook", "flag", "name", "value", "scope", "save", "timeout"]
     fragment: str
     target: str = ""
     quoted: bool = False
     given: frozenset[str] = frozenset()
+    name: str = ""
 
 
 # --------------------------------------------------------------------- where
@@ -92,14 +99,23 @@ def place_in_line(line: str, magic: str) -> Place | None:
         return Place(kind, ending[2])
     if head.end == len(line):
         return None if head.quoted else Place("notebook", line[head.start :])
-    if not head.target:
-        return None
-    name = _LAST_NAME.search(rest, head.end)
-    fragment = name[0] if name else ""
-    rest = rest[: len(rest) - len(fragment)]
+    return _in_values(rest, head) if head.target else None
+
+
+def _in_values(rest: str, head: Head) -> Place | None:
+    """The place at the end of the arguments that follow the notebook."""
+    value = _LAST_CHOICE.search(rest, head.end)
+    if value is not None:
+        fragment, rest = value[2], rest[: value.start()]
+    else:
+        last = _LAST_NAME.search(rest, head.end)
+        fragment = last[0] if last else ""
+        rest = rest[: len(rest) - len(fragment)]
     found = list(tokens(rest, head.end))
     if rest[-1] not in " \t\n," or _is_open(rest, head.end, found) or not _ends_value(found):
         return None
+    if value is not None:
+        return Place("value", fragment, head.target, head.quoted, name=value[1])
     return Place("name", fragment, head.target, head.quoted, frozenset(mark.name for mark in marks(found)))
 
 
@@ -112,7 +128,8 @@ def place_in_body(first: str, before: Sequence[str], line: str) -> Place | None:
         line: the cursor's line up to the cursor.
     """
     name = re.fullmatch(r"\s*([^\W\d]\w*|)", line)
-    if name is None:
+    value = _LAST_CHOICE.fullmatch(line.lstrip())
+    if name is None and value is None:
         return None
     above = "\n".join(before)
     try:
@@ -121,8 +138,13 @@ def place_in_body(first: str, before: Sequence[str], line: str) -> Place | None:
         rest, _ = cut_flags(first, head.end, {})
     except (UsageError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    if not head.target:
+        return None
+    if value is not None:
+        return Place("value", value[2], head.target, head.quoted, name=value[1])
+    begun = name[1] if name is not None else ""
     given = {*_ASSIGNED.findall(above), *(mark.name for mark in marks(list(tokens(rest, head.end))))}
-    return Place("name", name[1], head.target, head.quoted, frozenset(given)) if head.target else None
+    return Place("name", begun, head.target, head.quoted, frozenset(given))
 
 
 def _in_open_quote(line: str, magic: str) -> Place | None:
@@ -185,6 +207,23 @@ def _completions(place: Place, magic: str, names: Mapping[str, Any], following: 
             yield from (
                 f"{name}=" for name in known if name.startswith(place.fragment) and name not in place.given
             )
+        case "value" if magic.endswith("call_notebook"):
+            yield from _choices(_parameters(place, names).get(place.name), place.fragment)
+
+
+def _choices(parameter: Parameter | None, fragment: str) -> Iterator[str]:
+    """The choices of a parameter as Python, in the quotes that are typed already."""
+    if parameter is None:
+        return
+    for choice in parameter.choices or ((True, False) if parameter.type is bool else ()):
+        plain = choice.value if isinstance(choice, enum.Enum) else choice
+        if isinstance(plain, str):
+            text = json.dumps(plain, ensure_ascii=False) if fragment.startswith('"') else repr(plain)
+            typed = fragment[1:] if fragment[:1] in ("'", '"') else fragment
+            if plain.startswith(typed) and ast.literal_eval(text) == plain:
+                yield text
+        elif (plain is None or isinstance(plain, int | float)) and repr(plain).startswith(fragment):
+            yield repr(plain)
 
 
 def _paths(fragment: str, following: str) -> Iterator[str]:
@@ -204,24 +243,24 @@ def _paths(fragment: str, following: str) -> Iterator[str]:
         yield f"{around}{path}{closing}"
 
 
-def _parameters(place: Place, names: Mapping[str, Any]) -> Sequence[str]:
+def _parameters(place: Place, names: Mapping[str, Any]) -> Mapping[str, Parameter]:
     path = pathlib.Path(place.target).expanduser()
     if not path.exists():
         model = names.get(place.target)
         if place.quoted or not isinstance(model, Model):
-            return ()
+            return {}
         if model.notebook.path is None:
-            return tuple(model.parameters)
+            return model.parameters
         path = model.notebook.path
     status = path.stat()
     return _parameters_in(os.path.abspath(path), status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=64)
-def _parameters_in(path: str, _time: int, _size: int) -> Sequence[str]:
+def _parameters_in(path: str, _time: int, _size: int) -> Mapping[str, Parameter]:
     # Read apart from the Models, so that a notebook's warnings are left for the call to give.
     file = pathlib.Path(path)
-    return tuple(read_notebook(load_json(file.read_bytes(), path), path, file).fields.parameters)
+    return read_notebook(load_json(file.read_bytes(), path), path, file).fields.parameters
 
 
 # ------------------------------------------------------------------- IPython
@@ -282,6 +321,7 @@ _TYPES = {
     "scope": "keyword",
     "timeout": "keyword",
     "name": "param",
+    "value": "instance",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from restified_magics.core.notebook import Notebook
 from restified_magics.errors import RestifiedError
-from restified_magics.in_kernel.kernel_process import kernel_spec
+from restified_magics.in_kernel.kernel_process import BrokenKernelSpec, kernel_spec
 from restified_magics.in_process.packing import packed
 from restified_magics.isolated.isolated_call import Given, Wanted, call, rehearse
 from restified_magics.isolated.isolation import IsolatedExecutor
@@ -311,7 +311,10 @@ def _counted() -> Iterator[None]:
 
 def _is_own(kernel_name: str) -> bool:
     """Whether a kernelspec starts this very Python, the one of this environment, with nothing added."""
-    spec = kernel_spec(kernel_name)
+    try:
+        spec = kernel_spec(kernel_name)
+    except BrokenKernelSpec:
+        return False  # who calls the notebook in it is told
     if spec is None or spec.language != "python" or spec.env or not spec.argv:
         return False
     program: str = spec.argv[0]

@@ -24,8 +24,10 @@ _WORDS = {"true": True, "True": True, "false": False, "False": False, "null": No
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _DEEPEST = 20
 # Colab's names of types, and those that people write in their place.
+_COLABS = ("slider", "integer", "number", "string", "boolean", "raw", "date")
+_OUR_TYPES = ("password", "textarea")  # what forms show besides, without a type of its own
 _TYPES = {
-    **{name: name for name in ("slider", "integer", "number", "string", "boolean", "raw", "date")},
+    **{name: name for name in _COLABS},
     **{"int": "integer", "float": "number", "str": "string", "text": "string", "bool": "boolean"},
 }
 _KNOWN_OPTIONS = {"type", "min", "max", "step", "allow-input", "placeholder", "isTemplate"}
@@ -104,7 +106,8 @@ def _param(choices: tuple[Any, ...] | None, options: dict[str, Any], problems: l
     named = options.pop("type", None)
     kind = _TYPES.get(named) if isinstance(named, str) else None
     if named is not None and kind is None:
-        problems.append(f"#@param has no type {named!r}")
+        if named not in _OUR_TYPES:
+            problems.append(f"#@param has no type {named!r}. Its types are {', '.join(_COLABS)}")
         options["widget"] = named
     elif kind in ("slider", "date", "raw"):
         options["widget"] = kind

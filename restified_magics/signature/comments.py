@@ -130,7 +130,7 @@ def _split_type(text: str) -> tuple[str, str]:
         if sign.isspace() and depth <= 0:
             rest = text[at:].strip()
             if not rest.startswith("|") and not text[:at].rstrip().endswith("|"):
-                return text[:at], rest
+                return text[:at], rest.lstrip("# \t")
     return text, ""
 
 

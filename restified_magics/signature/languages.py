@@ -57,6 +57,7 @@ class Language:
         annotation: a type as text → the same in Python, or None.
         no_value: matches the beginning of a statement that has no value, so that no call can return it.
         function: matches the beginning of a value that is a function, and so no parameter.
+        declaration: matches the beginning of a declaration, whose value is that of the name it declares.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Language:
     annotation: Callable[[str], str | None] = lambda _: None
     no_value: re.Pattern[str] | None = None
     function: re.Pattern[str] | None = None
+    declaration: re.Pattern[str] | None = None
 
     def statements(self, source: str) -> list[Statement]:
         """The statements of a cell."""
@@ -138,7 +140,10 @@ class Language:
         if not statements:
             return ""
         last = statements[-1].text
-        has_none = self.no_value is not None and self.no_value.match(last)
+        has_none = self.no_value is not None and self.no_value.match(last) is not None
+        if self.declaration is not None and self.declaration.match(last):
+            assigned = self.assigned(statements[-1])  # nothing where several are: `let {a, b} = f()`
+            has_none = assigned is None or assigned.value is None
         return last.splitlines()[0] if has_none else None
 
 
@@ -281,6 +286,7 @@ _TYPESCRIPT = Language(
     no_value=re.compile(
         r"(?:if|for|while|do|switch|try|throw|function|async\s+function|class|import|interface|type\s+\w+\s*=|enum)\b"
     ),
+    declaration=re.compile(r"(?:export\s+)?(?:let|const|var)\b"),
     function=re.compile(r"(?:async\s+)?(?:function\b|\([^()]*\)\s*(?::[^=]+)?=>|[\w$]+\s*=>)"),
 )
 

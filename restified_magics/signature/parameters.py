@@ -18,7 +18,7 @@ from restified_magics.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-from restified_magics.core.telling import explain, is_same, made_like, shorten
+from restified_magics.core.telling import explain, is_same, made_like, nearest, shorten
 from restified_magics.signature.enums import mentions_enum, own_member
 from restified_magics.signature.plain_types import PLAIN_TYPES, alternatives, quick_check
 
@@ -306,10 +306,8 @@ Known: width
 
 
 def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
-    import difflib  # here, since only an error needs it
-
     if not parameters:
         return "is not a parameter: the notebook has none. Tag the cell that assigns it with `parameters`"
-    close = difflib.get_close_matches(name, parameters, 1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    close = nearest(name, parameters)
+    hint = f" Did you mean {close!r}?" if close else ""
     return f"is not a parameter.{hint} Known: {', '.join(parameters)}"

@@ -333,6 +333,9 @@ def _transformed(cell):
     code = _shell.transform_cell(source)
     if cell["joined"] is not None and code.rstrip("\n").count("\n") + blank < source.rstrip("\n").count("\n"):
         code = _shell.transform_cell(cell["joined"])
+    word = code.strip()
+    if word in ("exit", "quit") and _shell.user_ns.get(word) is _end_call:
+        code = word + "()"  # as a cell of one word does in Jupyter
     return "\n" * blank + code
 
 
