@@ -46,7 +46,9 @@ def open_model(
     """
     options: dict[str, Any] = {"cwd": cwd, "timeout": timeout}
     if engine == "python" and kernel is not None:
-        raise NotebookError(source, f"kernel {kernel!r} is for the engine `kernel`, not `python`")
+        raise NotebookError(
+            source, f"kernel {kernel!r} is for the engine `kernel`, not `python`. Leave one out"
+        )
     if engine == "auto" and kernel is None and _runs_here(open_source(source).current()):
         engine = "python"
     if engine == "python":

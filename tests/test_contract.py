@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import os
 import pickle
@@ -503,17 +502,6 @@ def test_exit_ends_the_call_and_not_the_caller(make, source):
 def test_exit_as_a_name_of_the_models_own(make):
     """Who assigns `exit` has a variable."""
     assert make("exit = 5", "exit", returns("exit"))() == 5
-
-
-def test_a_model_pickles_by_its_notebook(make):
-    """It goes to another process as its path, or its notebook, with what was chosen for it."""
-    model = make(parameters("x = 1"), returns("x + 1"), timeout=60)
-    again = pickle.loads(pickle.dumps(model))
-    assert type(again) is type(model)
-    assert again.timeout == 60
-    assert again(x=41) == 42
-    shallow = copy.copy(model)
-    assert shallow.notebook is model.notebook
 
 
 @pytest.mark.parametrize(

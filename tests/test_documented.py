@@ -15,6 +15,7 @@ from documentation import PAGES, blocks, code_in, directives, name_of, prose, ro
 import restified_magics
 from restified_magics import errors
 from restified_magics.command_line.cli import COMMANDS, EXIT_CODES, main
+from restified_magics.core.findings import RULES
 from restified_magics.core.notebook import TAGS
 from restified_magics.in_process.python_model import Scope
 from restified_magics.ipython.arguments import FLAGS_OF
@@ -42,6 +43,11 @@ def test_tags():
 def test_scopes():
     """Every scope has a row."""
     assert _first_codes(section("models.md", "Names")) == list(Scope.__args__)
+
+
+def test_rules():
+    """Every rule of `restified show --strict` has a row with its own words."""
+    assert rows(section("checks.md", "Rules")) == [[f"`{rule}`", text] for rule, text in RULES.items()]
 
 
 # -------------------------------------------------------------------- magics

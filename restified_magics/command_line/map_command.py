@@ -123,7 +123,7 @@ def command(  # noqa: PLR0913 - the options of a command
             failed += outcome.error is not None
         writer.end()
         if failed:
-            raise RestifiedError(f"{failed} calls failed")
+            raise RestifiedError(f"{failed} calls failed: their errors are among the results")
 
 
 def _rows(table: str) -> Iterator[dict[str, Given]]:
@@ -162,7 +162,9 @@ def _cluster(address: str, ending: contextlib.ExitStack) -> Any:
     try:
         client = ending.enter_context(Client(address, timeout="10s"))
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"--dask {address}: there is no scheduler: {error}") from None
+        raise click.UsageError(
+            f"--dask {address}: there is no scheduler: {error}. Start one: dask scheduler"
+        ) from None
     return client.get_executor()
 
 

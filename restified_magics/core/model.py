@@ -166,7 +166,9 @@ class Model(abc.ABC):
         self._accepted: Notebook | None = None
         self._name = self._current().name
         if self.cwd is not None and not self.cwd.is_dir():
-            raise NotebookError(self.name, f"cwd={os.fspath(self.cwd)!r} is not a folder")
+            raise NotebookError(
+                self.name, f"cwd={os.fspath(self.cwd)!r} is not a folder. Make it, or correct cwd="
+            )
 
     # ------------------------------------------------------------ what it is
 
@@ -203,17 +205,6 @@ class Model(abc.ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A pickle has the notebook's path, or else the notebook, and what was chosen for it."""
-        notebook = self.notebook
-        source = notebook.node if notebook.path is None else os.fspath(notebook.path)
-        return _made_again, (type(self), source, self._options())
-
-    def __copy__(self) -> Model:
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        return made
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -560,11 +551,6 @@ class Model(abc.ABC):
     async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
         """The same on the running event loop."""
 
-    def _options(self) -> dict[str, Any]:
-        """What :meth:`__init__` is to get besides the source, for another Model like this one."""
-        name = self.name if self.notebook.path is None else None
-        return {"cwd": self.cwd, "timeout": self.timeout, "name": name}
-
     def _accept(self, notebook: Notebook) -> None:  # noqa: B027 - most kinds accept all
         """Raise a NotebookError where this kind of Model cannot run the notebook."""
 
@@ -583,11 +569,6 @@ class Model(abc.ABC):
 
     def _limit(self, timeout: float | None) -> float | None:
         return self.timeout if timeout is None else _seconds(timeout)
-
-
-def _made_again(cls: type[Model], source: Any, options: Mapping[str, Any]) -> Model:
-    """A Model that comes out of a pickle."""
-    return cls(source, **options)
 
 
 @contextlib.contextmanager

@@ -246,11 +246,13 @@ def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
 def load_json(content: bytes, name: str) -> dict[str, Any]:
     """The JSON of a notebook file, or an error that says what the file is instead."""
     if not content.strip():
-        raise NotebookError(name, f"is empty ({len(content)} bytes)")
+        raise NotebookError(name, f"is empty ({len(content)} bytes). Save it again in Jupyter, or restore it")
     try:
         node = json.loads(content)
     except UnicodeDecodeError as error:
-        raise NotebookError(name, "is not a notebook: it is not text in UTF-8") from error
+        raise NotebookError(
+            name, "is not a notebook: it is not text in UTF-8. Name a file that Jupyter opens as one"
+        ) from error
     except RecursionError as error:
         raise NotebookError(name, "is not a notebook: its JSON is nested too deep") from error
     except ValueError as error:
@@ -259,7 +261,9 @@ def load_json(content: bytes, name: str) -> dict[str, Any]:
         elif content.lstrip()[:1] != b"{":
             reason = f"is not a notebook: it is not JSON ({error})"
         else:
-            reason = f"is not valid JSON, perhaps cut off or half written ({error})"
+            reason = (
+                f"is not valid JSON, perhaps cut off or half written ({error}). Save it again, or restore it"
+            )
         raise NotebookError(name, reason) from error
     if not isinstance(node, dict):
         raise NotebookError(name, f"is not a notebook: its JSON is a {type(node).__name__}, not an object")
@@ -272,7 +276,9 @@ def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) ->
     if not isinstance(major, int) or not ("cells" in node or "worksheets" in node):
         raise NotebookError(name, "is not a notebook: it has no cells, or does not say its nbformat")
     if major > 4:
-        raise NotebookError(name, f"is in nbformat {major}, which is newer than this package knows (4)")
+        raise NotebookError(
+            name, f"is in nbformat {major}, and this package knows up to 4. Is there a newer version of it?"
+        )
     if major < 4:
         node = _upgraded(node, name)
     listed = node.get("cells")
@@ -296,7 +302,8 @@ def _upgraded(node: dict[str, Any], name: str) -> dict[str, Any]:
             return dict(nbformat.convert(nbformat.reader.reads(json.dumps(node)), 4))
     except Exception as error:  # nbformat raises whatever its converters trip over
         raise NotebookError(
-            name, f"is in nbformat {node['nbformat']} and cannot be converted: {error}"
+            name,
+            f"is in nbformat {node['nbformat']} and cannot be converted: {error}. Save it in Jupyter",
         ) from error
 
 

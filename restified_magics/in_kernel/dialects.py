@@ -63,7 +63,7 @@ class Dialect:
         try:
             payload = base64.b64encode(json.dumps([self.plain(value)]).encode("ascii")).decode("ascii")
         except RecursionError:
-            raise Unsayable("contains itself, or is nested too deep") from None
+            raise Unsayable("contains itself, or is nested too deep. Give a part of it") from None
         declared = f": {assigned.annotation}" if assigned.annotation else ""
         code = f"{assigned.head}{assigned.name}{declared} {assigned.sign} {self.given.format(payload)}"
         return code + "\n" * (assigned.statement.last_line - assigned.statement.line)
@@ -113,7 +113,9 @@ class Dialect:
             fields = {}
             for name, item in value.items():
                 if not isinstance(name, str):
-                    raise Unsayable(f"has keys that are no text, which {self.language.name} has no form for")
+                    raise Unsayable(
+                        f"has keys that are no text, which {self.language.name} has no form for. Give text"
+                    )
                 fields[self._text(name)] = self.plain(item)
             return {"$": "dict", "fields": fields} if "$" in fields else fields
         return self._of_a_class(value)
@@ -144,7 +146,7 @@ class Dialect:
         if not isinstance(value, datetime.datetime):
             return {"$": "date", "text": value.isoformat()}
         if value.microsecond % self.tick:
-            raise Unsayable(f"has parts of a millisecond, which a date of {self.language.name} cannot hold")
+            raise Unsayable(f"has parts of a millisecond, which {self.language.name} cannot hold. Round it")
         if value.tzinfo is not None:
             value = value.astimezone(datetime.UTC).replace(tzinfo=None)
         return {"$": "datetime", "text": value.isoformat(timespec="microseconds") + "Z", "zone": "UTC"}
@@ -162,9 +164,9 @@ class Dialect:
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
-            raise Unsayable("holds a lone surrogate, which is no character") from None
+            raise Unsayable("holds a lone surrogate, which is no character. Remove it") from None
         if "\0" in value and self.language.name != "TypeScript":
-            raise Unsayable(f"holds a NUL, which text of {self.language.name} cannot")
+            raise Unsayable(f"holds a NUL, which text of {self.language.name} cannot. Remove it")
         return str(value)
 
 

@@ -98,10 +98,6 @@ class KernelModel(Model):
         """The name of the kernelspec that runs it."""
         return self._kernel_of(self.notebook)
 
-    def _options(self) -> dict[str, Any]:
-        own = {"kernel_name": self._kernel_name, "reuse": self.reuse, "start_timeout": self.start_timeout}
-        return {**super()._options(), **own}
-
     def _kernel_of(self, notebook: Notebook) -> str:
         return self._kernel_name or notebook.kernel_name or "python3"
 

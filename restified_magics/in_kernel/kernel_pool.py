@@ -117,7 +117,7 @@ class KernelPool:
         wanted: concurrent.futures.Future[Kernel] = concurrent.futures.Future()
         with self._lock:
             if self._closed:
-                raise RuntimeError(f"the pool of {self.kernel_name} is closed")
+                raise RuntimeError(f"the pool of {self.kernel_name} is closed. Make another KernelPool")
             self._warm = True
             self._waiting.append(wanted)
             self._serve()

@@ -81,9 +81,6 @@ class PythonModel(Model):
         """
         return free_names(compiled(self.notebook))
 
-    def _options(self) -> dict[str, Any]:
-        return {**super()._options(), "scope": self.scope}
-
     def _accept(self, notebook: Notebook) -> None:
         if not notebook.is_python:
             raise NotebookError(
@@ -262,7 +259,9 @@ def _give_namespace(call: Call, program: Program, scope: Scope | None) -> types.
         elif running is not None:
             view = running.user_ns
         else:
-            raise RuntimeError(f"scope={scope!r} needs a running IPython, whose names the cells would use")
+            raise RuntimeError(
+                f"scope={scope!r} needs a running IPython, whose names the cells would use. Leave scope= out"
+            )
     call.last = view.get("_")
     if scope == "share":
         call.namespace = view

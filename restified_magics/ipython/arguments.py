@@ -173,7 +173,9 @@ def _word(line: str, start: int) -> tuple[str, bool, int]:
     if quoted is not None:
         return quoted[2], True, quoted.end()
     if line[start : start + 1] in ("'", '"'):
-        raise UsageError(f"the quote before {line[start + 1 :].strip()!r} is never closed")
+        raise UsageError(
+            f"the quote before {line[start + 1 :].strip()!r} is never closed. Close it, or write \\ before it"
+        )
     word = _WORD.match(line, start)
     return (word[0].replace("\\ ", " "), False, word.end()) if word else ("", False, start)
 
@@ -220,12 +222,12 @@ def _take_flag(line: str, start: int, flags: dict[str, str]) -> int:
     assert found is not None, "callers have seen the flag"  # noqa: S101 - for the type checker
     name, end = found[1], found.end()
     if name in flags:
-        raise UsageError(f"--{name} is given twice")
+        raise UsageError(f"--{name} is given twice. Leave one out")
     wanted = _EXAMPLES.get(name, "")
     value = ""
     if line.startswith("=", end):
         if not wanted and name not in _OPTIONAL:
-            raise UsageError(f"--{name} takes no value")
+            raise UsageError(f"--{name} takes no value. Write --{name} alone")
         value, _, end = _word(line, end + 1)
     elif wanted:
         value, _, end = _word(line, _after(_BLANK, line, end))
@@ -252,7 +254,9 @@ def _options(flags: Mapping[str, str], magic: str) -> Options:
         read = _READ.get(name)
         made[name] = read(value) if read is not None else value if name in _OPTIONAL else True
     if made.get("kernel") is not None and "scope" in made:
-        raise UsageError("--scope is for a notebook in this process: a kernel sees no names from here")
+        raise UsageError(
+            "--scope is for a notebook in this process: a kernel sees no names from here. Leave one out"
+        )
     return Options(**made)
 
 

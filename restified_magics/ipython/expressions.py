@@ -117,7 +117,7 @@ def split_values(line: str, start: int) -> tuple[tuple[tuple[str, str], ...], bo
         if expression is None:
             _refuse(mark.name, _expression(line[mark.begin : ends[index]]))
         if mark.name in values:
-            raise UsageError(f"{mark.name} is given twice")
+            raise UsageError(f"{mark.name} is given twice. Leave one out")
         if mark.name != "**":
             values[mark.name] = expression
         listed.append((mark.name, expression))

@@ -244,14 +244,17 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
                 return self._kernels.model(target, options.kernel, options.timeout)
             return PythonModel(target, scope=options.scope, timeout=options.timeout)
         if options.kernel is not None:
-            raise UsageError(f"--kernel is for notebooks, and {target} is a Model: it runs as it was made")
+            raise UsageError(
+                f"--kernel is for notebooks, and {target} is a Model: it runs as it was made. Leave it out"
+            )
         model = copy.copy(named)
         if options.timeout is not None:
             model.timeout = options.timeout
         if options.scope is not None:
             if not isinstance(model, PythonModel):
                 raise UsageError(
-                    f"--scope is for notebooks in this process, and {target} is a {type(model).__name__}"
+                    f"--scope is for notebooks in this process, and {target} is a {type(model).__name__}. "
+                    "Leave it out"
                 )
             model.scope = options.scope
         return model

@@ -94,7 +94,7 @@ def _expanded(expression: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _give(values: dict[str, Any], name: str, value: Any) -> None:
     name = unicodedata.normalize("NFKC", name)
     if name in values:
-        raise UsageError(f"{name} is given twice")
+        raise UsageError(f"{name} is given twice. Leave one out")
     values[name] = value
 
 

@@ -167,7 +167,9 @@ class CallHandler(RestHandler):
         return int(self.settings[MAX_BODY])
 
     def _too_large(self) -> Problem:
-        return Problem(413, f"The body has more than {self.most} bytes.")
+        return Problem(
+            413, f"The body has more than {self.most} bytes. Send less, or raise RestifiedApp.max_body_bytes."
+        )
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the body, as long as it is not too large."""

@@ -114,7 +114,11 @@ def problem_of(error: BaseException, name: str, shown: Shown = NOTHING) -> Probl
         return Problem(500, f"{name}: the value cannot be returned: {error}")
     if isinstance(error, TimeoutError):  # ours, and that of an isolated task
         cell = error.cell if isinstance(error, ModelTimeout) else None
-        return Problem(504, f"{name}: the call was stopped, since it took too long", **_place(cell))
+        return Problem(
+            504,
+            f"{name}: the call was stopped, since it took longer than RestifiedApp.timeout",
+            **_place(cell),
+        )
     if isinstance(error, CellError):
         return _failed_cell(error, name, shown)
     return _failed(error, name)
@@ -139,7 +143,9 @@ def _failed(error: BaseException, name: str) -> Problem:
     if isinstance(error, KernelDied):
         return Problem(500, f"{name}: {error.reason}", **_place(error.cell))
     if isinstance(error, ModelRecursionError):
-        return Problem(500, f"{name}: the notebooks call each other without an end")
+        return Problem(
+            500, f"{name}: the notebooks call each other without an end. Does one of them call itself?"
+        )
     if isinstance(error, TaskDied):
         return Problem(500, f"{name}: {error}")
     if isinstance(error, concurrent.futures.CancelledError):

@@ -36,7 +36,10 @@ def from_query(query: str, *, most: int) -> dict[str, str | list[str]]:
     except UnicodeDecodeError:
         raise Problem(400, "The query is not UTF-8, percent-encoded.") from None
     except ValueError:
-        raise Problem(400, f"The query has more than {most} values.") from None
+        raise Problem(
+            400,
+            f"The query has more than {most} values. Send them by POST, or raise RestifiedApp.max_values.",
+        ) from None
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         if name not in RESERVED:

@@ -102,7 +102,7 @@ def _param(choices: tuple[Any, ...] | None, options: dict[str, Any], problems: l
     """The options, each where it belongs. Those that mean nothing here stay options, with a problem."""
     said: dict[str, Any] = {"choices": choices or None}
     if choices == ():
-        problems.append("the list of choices is empty")
+        problems.append('the list of choices is empty. Write them, as in ["a", "b"]')
     named = options.pop("type", None)
     kind = _TYPES.get(named) if isinstance(named, str) else None
     if named is not None and kind is None:
@@ -119,7 +119,7 @@ def _param(choices: tuple[Any, ...] | None, options: dict[str, Any], problems: l
             value = options.pop(option)
             value = number(value) if isinstance(value, str) else value
             if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) == math.inf:
-                problems.append(f"#@param: {option} is no number")
+                problems.append(f"#@param: {option} is no number, and so is ignored. Write one")
             else:
                 said[name] = value
     unknown = sorted(options.keys() - _KNOWN_OPTIONS - {"widget"})

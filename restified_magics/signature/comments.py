@@ -152,7 +152,9 @@ def _read_label(text: str, said: Said) -> str:
 
 def _set_bounds(said: Said, low: Any, high: Any) -> None:
     if low is not None and high is not None and not in_order(low, high):
-        said.problems.append(f"{low} and {high} are not in order, and so are ignored as bounds")
+        said.problems.append(
+            f"{low} and {high} are not in order, and so are ignored as bounds. Write the lower one first"
+        )
     else:
         said.minimum, said.maximum = low, high
 

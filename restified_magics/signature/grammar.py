@@ -167,7 +167,10 @@ class _Builder:
             try:
                 return self._declared(self._reader.read(ast.Constant(comment)), comment, known)
             except UnreadableError as error:
-                self._problem(f"the type comment `{comment}` is not understood: {error}")
+                self._problem(
+                    f"the type comment `{comment}` is not understood: {error}. "
+                    "Write a type, as in # type: float"
+                )
                 return {"annotation": comment}
         quoted = isinstance(node, ast.Constant) and isinstance(node.value, str)
         shown = str(node.value) if quoted and isinstance(node, ast.Constant) else written.layout.text(node)
@@ -205,7 +208,10 @@ class _Builder:
             agreed = _agreed(param, declared, choices)
             if agreed is not None:
                 return found | ({"choices": agreed} if agreed else {})
-            self._problem(f"#@param goes over the annotation `{known['annotation']}`, which says otherwise")
+            self._problem(
+                f"#@param goes over the annotation `{known['annotation']}`, which says otherwise. "
+                "Leave one of them out"
+            )
         if choices:
             found["choices"] = choices
         default = known.get("default")
@@ -233,7 +239,9 @@ class _Builder:
             try:
                 Parameter("choice", choices=tuple(choices)).check_limits(default)
             except ValueError:
-                self._problem(f"the default {shorten(default)} was not among the choices of #@param")
+                self._problem(
+                    f"the default {shorten(default)} was not among the choices of #@param. Add it to them"
+                )
                 choices.insert(0, default)
         return tuple(choices)
 
@@ -248,12 +256,16 @@ class _Builder:
         bound = high if low is None else low
         if low is not None and high is not None and not in_order(low, high):
             self._problem(
-                f"the bounds {shorten(low)} and {shorten(high)} are in the wrong order, and so are ignored"
+                f"the bounds {shorten(low)} and {shorten(high)} are in the wrong order, and so are ignored. "
+                "Swap them"
             )
             return {"minimum": None, "maximum": None, "type": without_bounds(type_)}
         if bound is None or type_ is Any or any(_comparable(kind, bound) for kind in kinds(type_)):
             return {}
-        self._problem(f"its bounds are ignored, since {_named(type_)} does not compare with {shorten(bound)}")
+        self._problem(
+            f"its bounds are ignored, since {_named(type_)} does not compare with {shorten(bound)}. "
+            "Remove them"
+        )
         return {"minimum": None, "maximum": None, "type": without_bounds(type_)}
 
     def _look_at_default(self, parameter: Parameter) -> None:
@@ -265,12 +277,15 @@ class _Builder:
         if parameter.declared and wanted in (int, float, str, bool):
             fits = type(default) is wanted or (wanted is float and type(default) is int)
             if not fits:
-                self._problem(f"the default {shorten(default)} is not of the declared type {_named(wanted)}")
+                self._problem(
+                    f"the default {shorten(default)} is not of the declared type {_named(wanted)}. "
+                    "Change one of them"
+                )
                 return
         try:
             parameter.check_limits(default)
         except ValueError as error:
-            self._problem(f"the default {error}")
+            self._problem(f"the default {error}. Change it, or what is declared")
 
     def _problem(self, text: str) -> None:
         cell, line, _ = self._site

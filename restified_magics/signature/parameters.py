@@ -291,7 +291,7 @@ Known: width
                 problems[str(given)] = _unknown(name, parameters)
                 continue
         if name in bound or name in problems:  # two spellings of one name
-            problems[name] = "is given twice"
+            problems[name] = "is given twice. Leave one out"
             continue
         try:
             bound[name] = parameters[name].coerce(value) if read is None else read(parameters[name], value)

@@ -362,10 +362,14 @@ def _contents(files: Sequence[str | os.PathLike[str]], folder: pathlib.Path) -> 
         inner = [each for top in paths for each in (sorted(top.rglob("*")) if top.is_dir() else [top])]
         chosen = [each for each in inner if each.is_file()]
         if not chosen:
-            raise FileNotFoundError(f"files=: {os.fspath(given)} names no file in {root}")
+            raise FileNotFoundError(
+                f"files=: {os.fspath(given)} names no file in {root}. Write it as seen from there"
+            )
         for each in chosen:
             if not each.resolve().is_relative_to(root.resolve()):
-                raise ValueError(f"files=: {os.fspath(given)} is not in the notebook's folder, {root}")
+                raise ValueError(
+                    f"files=: {os.fspath(given)} is not in the notebook's folder, {root}. Put it there"
+                )
             found[each.resolve().relative_to(root.resolve()).as_posix()] = each.read_bytes()
     return found
 

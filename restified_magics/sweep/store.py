@@ -66,7 +66,9 @@ class Store:
                     f"store {self.path}: was written by another version. Give another folder"
                 )
         except (OSError, ValueError, AttributeError) as error:
-            raise RestifiedError(f"store {self.path}: cannot be used: {error}") from error
+            raise RestifiedError(
+                f"store {self.path}: cannot be used: {error}. Give another folder"
+            ) from error
 
     def get(self, params: Mapping[str, Any], seed: int | None) -> Any:
         """The value of a call, or `ABSENT`.
