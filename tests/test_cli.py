@@ -93,12 +93,14 @@ def test_timeout_is_124(restified, write):
 
 
 def test_a_file_that_cannot_be_written_is_told(restified, model, tmp_path):
-    """A disk that does not take the result or the notebook is an error in words, and 1."""
+    """A name that is taken is wrong use, before anything runs; what the disk does not take is 1."""
     (tmp_path / "taken.ipynb").mkdir()
-    done = restified("call", "model.ipynb", "--save", "taken.ipynb")
-    assert done.returncode == 1
-    assert "taken.ipynb" in done.stderr
-    assert "Traceback" not in done.stderr
+    for name, code in (("taken.ipynb", 2), (f"{'n' * 300}.ipynb", 1)):
+        done = restified("call", "model.ipynb", "--save", name)
+        assert done.returncode == code
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "printed" not in done.stderr
 
 
 def test_a_reader_that_has_enough(write, tmp_path):

@@ -408,7 +408,7 @@ def test_saved_run_is_the_file_or_nothing(make, tmp_path):
     result = make(parameters("x = 1"), returns("x")).run({"x": 2})
     path = result.save(tmp_path / "out.ipynb")
     assert json.loads(path.read_text())["nbformat"] == 4
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NotebookError, match="there is no folder"):
         result.save(tmp_path / "none" / "out.ipynb")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.ipynb"]
 

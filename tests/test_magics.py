@@ -474,7 +474,7 @@ def test_an_interrupt_shows_the_models_frames_only(ip, magics, write, capsys):
     assert type(outcome.error_in_exec) is KeyboardInterrupt
     shown = capsys.readouterr().out
     assert "model.ipynb, cell 1, line 2" in shown
-    assert re.search(r"inner\.ipynb, cell 1, line [34]", shown)
+    assert re.search(r"inner\.ipynb, cell 1, line [234]", shown)
     assert "KeyboardInterrupt" in shown
     assert "restified_magics/" not in shown
     assert "_run" not in shown
