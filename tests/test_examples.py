@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import csv
 import datetime
+import itertools
 import math
 import os
 import pathlib
@@ -20,10 +22,24 @@ import nbclient
 import nbformat
 import pytest
 from conftest import EXAMPLES
+from rest_server import serving
+from test_kernel_languages import needs_r
 
 from restified_magics import CellError, ParameterError, PythonModel
 
-MODELS = ("fibonacci", "machine_report", "sales", "weather")
+MODELS = (
+    "fibonacci",
+    "heating_days",
+    "heating_fit",
+    "machine_report",
+    "quality",
+    "sales",
+    "stock",
+    "weather",
+)
+#: Written for other tools, and used as they are.
+UNCHANGED = ("colab_loan", "papermill_shop")
+VIEWS = ("fibonacci", "growth", "heating", "machine_report", "sales", "stock", "unchanged", "weather")
 #: Models in other languages, by the kernel that runs them: `test_kernel_languages` calls them.
 IN_KERNELS = {"disk_usage": "bash", "growth": "ir", "words": "deno"}
 NOTEBOOKS = sorted(path.name for path in EXAMPLES.glob("*.ipynb"))
@@ -44,10 +60,16 @@ def example(name: str) -> PythonModel:
 # ------------------------------------------------------------------- the files
 
 
-def test_every_model_has_a_view():
-    """There are Models, those in Python each with a View, and nothing else."""
-    here = [f"{name}{end}.ipynb" for name in MODELS for end in ("", "_view")]
-    assert sorted([*here, *(f"{name}.ipynb" for name in IN_KERNELS)]) == NOTEBOOKS
+def test_every_notebook_is_known():
+    """There are Models, Views, and nothing else; each View or client calls a Model that is there."""
+    models = [*MODELS, *UNCHANGED, *IN_KERNELS]
+    assert (
+        sorted([*(f"{name}.ipynb" for name in models), *(f"{name}_view.ipynb" for name in VIEWS)])
+        == NOTEBOOKS
+    )
+    called = "".join((EXAMPLES / f"{name}_view.ipynb").read_text(encoding="utf-8") for name in VIEWS)
+    called += "".join(path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py"))
+    assert [name for name in models if f"{name}.ipynb" not in called] == ["disk_usage", "words"]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -71,7 +93,7 @@ def test_models_depend_on_nothing(name):
     assert (model.problems, model.free_names) == ([], ())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *UNCHANGED])
 def test_models_run_from_top_to_bottom(name, kernel):
     """A Model is an ordinary notebook: Jupyter runs all of its cells, the skipped ones too."""
     executed = kernel(f"{name}.ipynb")
@@ -300,6 +322,245 @@ def test_machine_report_captures(shown):
     assert "Wall time:" in printed
 
 
+# ----------------------------------------------------------------------- stock
+
+
+def test_stock_is_counted():
+    """Where the café never runs out, all customers are served, and the costs are those of its orders."""
+    answer = example("stock")(reorder_at=300, order_size=500, sales=5.0, days=100, delivery=10.0)
+    assert (answer["served"], answer["lost_a_day"]) == (1, 0)
+    assert answer["delivery_a_day"] == round(10.0 * answer["orders"] / 100, 2)
+    assert answer["storage_a_day"] == pytest.approx(0.05 * answer["mean_stock"], abs=0.01)
+
+
+def test_stock_runs_out():
+    """Who orders late loses sales, and who has the same seed has the same year."""
+    stock = example("stock")
+    late, early = (stock(reorder_at=reorder_at) for reorder_at in (10, 80))
+    assert late["served"] < 0.95
+    assert early["served"] > 0.99
+    assert stock(seed=2) == stock(seed=2) != stock(seed=3)
+
+
+# --------------------------------------------------------------------- quality
+
+GOOD = {
+    "delivery": "D1",
+    "date": "2025-04-07",
+    "supplier": "Lindhof",
+    "product": "Milk",
+    "boxes": 3,
+    "weight_kg": 60.5,
+    "temperature_c": 4,
+}
+
+
+def found(*rows, **limits):
+    """What `quality` finds in rows, by check: the level and the count."""
+    table = example("quality")(
+        rows=[{**GOOD, "delivery": f"D{n}", **row} for n, row in enumerate(rows)], **limits
+    )
+    return {check: (level, count) for check, level, count, _ in table.itertuples(index=False)}
+
+
+@pytest.mark.parametrize(
+    ("row", "check", "level"),
+    [
+        ({"date": "2025-14-04"}, "date is missing or no date", "error"),
+        ({"weight_kg": ""}, "weight is missing or no number", "error"),
+        ({"boxes": -6}, "boxes are not a whole number above 0", "error"),
+        ({"boxes": 2.5}, "boxes are not a whole number above 0", "error"),
+        ({"boxes": None}, "boxes are not a whole number above 0", "error"),
+        ({"supplier": "Lindhoff"}, "supplier is none of 4 known", "error"),
+        ({"supplier": None}, "supplier is none of 4 known", "error"),
+        ({"temperature_c": None}, "temperature was not measured", "warning"),
+        ({"temperature_c": "9.5"}, "not from 0 to 8 °C", "warning"),
+        ({"weight_kg": "2410"}, "heavier than 900 kg", "warning"),
+    ],
+)
+def test_quality_finds(row, check, level):
+    """Each mistake is found, once, and a list without one has no findings."""
+    assert found({}, {}) == {}
+    assert found({}, row, {}) == {check: (level, 1)}
+
+
+def test_quality_finds_doubles():
+    """A delivery that is there twice is two rows that are wrong."""
+    assert found({"delivery": "X"}, {}, {"delivery": "X"}) == {"delivery is there twice": ("error", 2)}
+
+
+def test_quality_needs_its_columns():
+    """A list of something else is an error that says what is needed."""
+    with pytest.raises(CellError, match=r"the list has no column delivery, date, .*\. It needs delivery"):
+        example("quality")(rows=[{"a": 1}])
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    """A server of the examples' folder."""
+    root = tmp_path_factory.mktemp("served")
+    shutil.copytree(EXAMPLES, root / "examples", ignore=shutil.ignore_patterns("pictures"))
+    (root / "state").mkdir()
+    with serving(root / "examples", root / "state") as server:
+        yield server
+
+
+def client(server, *arguments):
+    """Run the client of the quality check, as on the machine that books."""
+    command = [sys.executable, "-I", str(EXAMPLES / "quality_client.py"), f"http://127.0.0.1:{server.port}"]
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, check=False, encoding="utf-8", env=UTF8, timeout=120
+    )
+
+
+UTF8 = {**os.environ, "PYTHONUTF8": "1"}
+
+
+def test_quality_client_refuses(endpoint):
+    """The file with mistakes is not booked: each finding is a line, and the exit code is 1."""
+    done = client(endpoint, endpoint.token, str(EXAMPLES / "deliveries.csv"))
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert "error      2 x delivery is there twice: D1038, D1038" in lines
+    assert "warning    2 x not from 0 to 8 °C: D1018, D1053" in lines
+    assert lines[-1].endswith("deliveries.csv: 72 deliveries, 6 errors. Do not book it.")
+
+
+def test_quality_client_accepts(endpoint, tmp_path):
+    """A file in order is booked, with exit code 0; limits of the command line count."""
+    file = tmp_path / "good.csv"
+    with file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, GOOD)
+        writer.writeheader()
+        writer.writerow(GOOD)
+    done = client(endpoint, endpoint.token, str(file))
+    assert (done.returncode, done.stdout) == (0, f"{file}: 1 deliveries, 0 errors. It can be booked.\n")
+    done = client(endpoint, endpoint.token, str(file), "heaviest=50")
+    assert "1 x heavier than 50 kg: D1" in done.stdout
+
+
+def test_quality_client_could_not_check(endpoint):
+    """A wrong limit, a wrong token and a server that is not there are no answer: exit code 2."""
+    file = str(EXAMPLES / "deliveries.csv")
+    wrong = client(endpoint, endpoint.token, file, "hottest=3")
+    assert wrong.returncode == 2
+    assert "422" in wrong.stderr
+    assert "hottest" in wrong.stderr
+    assert client(endpoint, "no-token", file).returncode == 2
+    command = [sys.executable, str(EXAMPLES / "quality_client.py"), "http://127.0.0.1:9", "t", file]
+    nobody = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    assert nobody.returncode == 2
+    assert "there is no server at http://127.0.0.1:9" in nobody.stderr
+
+
+# --------------------------------------------------------------------- heating
+
+
+def test_heating_days_are_counted():
+    """What was used on a day is the difference of two readings, as energy."""
+    with (EXAMPLES / "heating.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    days = example("heating_days")(gaps="leave out", kwh_per_m3=10.0)
+    expected = [
+        (before["date"], round((float(after["meter_m3"]) - float(before["meter_m3"])) * 10, 1))
+        for before, after in itertools.pairwise(lines)
+        if before["meter_m3"] and after["meter_m3"] and before["outside_c"]
+    ]
+    assert [str(day.date()) for day in days["date"]] == [day for day, _ in expected]
+    assert days["kwh"].tolist() == pytest.approx([used for _, used in expected], abs=0.06)
+
+
+def test_heating_gaps_are_filled():
+    """Filled in, no day is missing, and nothing that the meter counted is lost."""
+    days = example("heating_days")(kwh_per_m3=10.0)
+    assert (days["date"].diff().dropna().dt.days == 1).all()
+    assert days["kwh"].sum() == pytest.approx(10 * (52023.2 - 48210.0), abs=10)
+    assert all(day.weekday() < 5 for day in example("heating_days")(weekends=False)["date"])
+    with pytest.raises(CellError, match="there are 0 days from 2030-01-01"):
+        example("heating_days")(since="2030-01-01", until="2030-02-01")
+
+
+def test_heating_fit_finds_the_line():
+    """Days that lie on a line are fitted by it."""
+    import pandas as pd
+
+    days = pd.DataFrame({"outside_c": [18.0, 10.0, 6.0, 0.0]})
+    days["kwh"] = 20 + 3 * (16 - days["outside_c"]).clip(lower=0)
+    answer = example("heating_fit")(days=days, price=0.5)
+    assert answer["kWh"].tolist() == [3, 20, days["kwh"].sum(), 9]
+    assert answer["EUR"].tolist() == [1.5, 10, days["kwh"].sum() / 2, 4.5]
+
+
+def test_heating_page():
+    """One run of the first Model gives the second one its table, and runs it."""
+    from restified_magics.widgets.dashboard import Dashboard
+
+    notebook = nbformat.read(EXAMPLES / "heating_view.ipynb", as_version=4)
+    (source,) = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    names: dict[str, object] = {}
+    with contextlib.chdir(EXAMPLES):
+        exec(source, names)
+        days, fit = names["days"], names["fit"]
+        assert isinstance(days, Dashboard)
+        assert isinstance(fit, Dashboard)
+        days.form.run()
+        assert days.form.wait(120)
+        assert fit.form.wait(120)
+        assert (days.form.state, fit.form.state) == ("done", "done")
+        assert fit.form.value["kWh"].iloc[2] == pytest.approx(days.form.value["kwh"].sum(), abs=0.1)
+        days.close()
+        fit.close()
+
+
+# ------------------------------------------------- from papermill and from Colab
+
+
+def test_papermill_runs_it_too(tmp_path):
+    """papermill and this project make of its notebook the same sheet."""
+    import papermill
+
+    values = {"shop": "West", "month": 6, "target": 1000.0}
+    with contextlib.chdir(EXAMPLES):
+        by_papermill = papermill.execute_notebook(
+            "papermill_shop.ipynb", tmp_path / "sheet.ipynb", values, progress_bar=False
+        )
+    ours = example("papermill_shop").run(values)
+    (told,) = [output.text for output in ours.notebook.cells[-1].outputs]
+    (told_by_papermill,) = [output.text for output in by_papermill.cells[-1].outputs]
+    assert told == told_by_papermill
+    assert told.startswith("West, month 6: ")
+    assert ours.value is None
+
+
+def test_colab_form():
+    """Colab's fields are parameters with their bounds and choices; no cell of the notebook has a tag."""
+    notebook = nbformat.read(EXAMPLES / "colab_loan.ipynb", as_version=4)
+    assert not [cell for cell in notebook.cells if cell.metadata.get("tags")]
+    loan = example("colab_loan")
+    fields = loan.parameters
+    assert list(fields) == ["amount", "rate", "years", "kind", "first_payment", "show_table"]
+    assert (fields["amount"].minimum, fields["amount"].maximum) == (1000, 100_000)
+    assert fields["kind"].choices == ("equal payments", "equal parts")
+    with pytest.raises(ParameterError) as told:
+        loan.run({"amount": 1, "kind": "gift"})
+    assert set(told.value.problems) == {"amount", "kind"}
+
+
+@pytest.mark.parametrize(
+    ("params", "interest"),
+    [
+        # 12 x 1000 / ((1 - 1.01**-12) / 0.01) - 12000, and the mean debt of twelve even parts
+        ({"kind": "equal payments"}, 12 * 12000 * 0.01 / (1 - 1.01**-12) - 12000),
+        ({"kind": "equal parts"}, sum(0.01 * (12000 - 1000 * month) for month in range(12))),
+        ({"rate": 0.0}, 0),
+    ],
+)
+def test_loan_is_right(params, interest):
+    """The interest is that of the formula."""
+    names = example("colab_loan").run({"amount": 12000, "rate": 12.0, "years": 1, **params}).namespace
+    assert names["interest_paid"] == pytest.approx(interest, abs=0.1)
+
+
 # ----------------------------------------------------------------------- Views
 
 
@@ -311,7 +572,7 @@ def kernel():
         notebook = nbformat.read(EXAMPLES / name, as_version=4)
         resources = {"metadata": {"path": str(EXAMPLES)}}
         environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-        client = nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120, resources=resources)
+        client = nbclient.NotebookClient(notebook, kernel_name="python3", timeout=300, resources=resources)
         client.execute(env=environment)
         return notebook
 
@@ -329,6 +590,10 @@ class View:
 
     def value(self, cell):
         (found,) = [output for output in self._outputs[cell] if output.output_type == "execute_result"]
+        return found.data["text/plain"]
+
+    def displayed(self, cell):
+        (found,) = [output for output in self._outputs[cell] if output.output_type == "display_data"]
         return found.data["text/plain"]
 
     def figures(self, cell):
@@ -414,6 +679,57 @@ def test_machine_report_view(kernel):
     assert view.no_warnings()
 
 
+def test_stock_view(kernel):
+    """The sweep has a row for each combination, of which the cheapest are listed, and a figure."""
+    view = View(kernel("stock_view.ipynb"))
+    assert "'served': 0.99" in view.value("one")
+    assert view.printed("sweep") == "35 calls\n"
+    rows = [line.split() for line in view.value("best").splitlines()[1:]]
+    costs = [float(row[-1]) for row in rows]
+    assert (len(rows), costs) == (5, sorted(costs))
+    assert len(view.figures("landscape")) == 1
+    chance = re.fullmatch(
+        r"\{'reorder_at': (\d+), 'order_size': (\d+)\}: (\S+) ± .*\n", view.printed("chance")
+    )
+    assert [chance[1], chance[2]] == rows[0][1:3]
+    assert float(chance[3]) == pytest.approx(costs[0], rel=0.05)
+    assert view.no_warnings()
+
+
+@needs_r
+def test_growth_view(kernel):
+    """R's data.frame is a DataFrame in the View; more plants make the rate surer."""
+    view = View(kernel("growth_view.ipynb"))
+    assert view.printed("call") == "fitted 2 kinds\n"
+    assert [line.split()[1] for line in view.value("call").splitlines()[1:]] == ["fern", "ivy"]
+    spread = [float(line.split()[2]) for line in view.value("rates").splitlines()[2:]]
+    assert len(spread) == 3
+    assert spread[0] > spread[2]
+    assert len(view.figures("picture")) == 1
+    assert "nothing is known of oak" in view.error("error").evalue
+    assert view.no_warnings()
+
+
+def test_unchanged_view(kernel):
+    """Notebooks of papermill and of Colab give their names, their outputs and a form."""
+    view = View(kernel("unchanged_view.ipynb"))
+    assert "papermill_shop(shop='North', month=5, target=1500.0)" in view.displayed("papermill")
+    assert [line.split()[1] for line in view.value("shops").splitlines()[1:]] == [
+        "North",
+        "East",
+        "South",
+        "West",
+    ]
+    assert view.printed("sheet").startswith("West, month 6: ")
+    assert "month must be a whole number, not 'May'" in view.error("wrong").evalue
+    offers = [
+        float(text.replace(",", "")) for text in re.findall(r"([\d,]+\.\d\d) EUR", view.printed("offers"))
+    ]
+    assert offers[0] > offers[1] > 0
+    assert "colab_loan(amount=20000" in view.displayed("colab")
+    assert view.no_warnings()
+
+
 # ------------------------------------------------------------ the demo, README
 
 
@@ -462,8 +778,24 @@ def test_readme_names_everything():
     """The index of the examples names each of their files."""
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([^)]+)\)", text)) | {"demo.py", "README.md"}
-    assert named == {path.name for path in EXAMPLES.iterdir() if not path.name.startswith(("_", "."))}
+    pictures = {f"pictures/{path.name}" for path in (EXAMPLES / "pictures").iterdir()} - {
+        "pictures/readme.png"
+    }
+    files = {path.name for path in EXAMPLES.iterdir() if path.is_file() and not path.name.startswith(".")}
+    assert named == files | pictures
     assert "examples/demo.py" in text
+
+
+def test_every_picture_is_small():
+    """A picture is a PNG with a palette, of at most 100 kB, and the script makes each of them."""
+    made = runpy.run_path(str(pathlib.Path(__file__).with_name("pictures.py")))["PICTURES_OF"]
+    pictures = list((EXAMPLES / "pictures").iterdir())
+    assert {path.stem for path in pictures} == {*made, "readme"}
+    for path in pictures:
+        content = path.read_bytes()
+        assert content[:8] == b"\x89PNG\r\n\x1a\n"
+        assert content[25] == 3, f"{path.name} has no palette"
+        assert len(content) < 100_000
 
 
 def test_readme_runs(tmp_path, monkeypatch, capsys):

@@ -89,6 +89,8 @@ FIELDS = [
     (inferred(["a", "b c"]), "text", "a, b c", "d", ["d"]),
     (inferred(["1", "x,y"]), "text", '["1", "x,y"]', "[]", []),
     (inferred([[1], [2]]), "json", "[\n  [\n    1\n  ],\n  [\n    2\n  ]\n]", "[[3]]", [[3]]),
+    (declared(list[dict[str, Any]] | None, default=None), "json", None, '[{"k": 1}]', [{"k": 1}]),
+    (declared(list[list[int]], default=[]), "json", "[]", "[[3, 4]]", [[3, 4]]),
     (inferred({"k": 1}), "json", '{\n  "k": 1\n}', '{"k": 2}', {"k": 2}),
     (
         declared(pathlib.Path, default=pathlib.Path("a.csv")),

@@ -188,7 +188,7 @@ def test_link(form):
         "data", first
     )
     assert second.problems == {"data": "waits for the result of area.ipynb"}
-    assert panel(second).fields[0]["kind"] == "linked"
+    assert (panel(second).fields[0]["kind"], panel(second).fields[0]["hint"]) == ("linked", "")
     first.set(n=4)
     first.run()
     first.wait(60)

@@ -144,12 +144,16 @@ class CallService:
             raise problem_of(error, path, self.shown) from None
 
     async def models(self, most: int = 1000) -> list[Served]:
-        """The notebooks that say by a tag that they are to be called; broken ones are left out."""
+        """The notebooks that say by a tag, or by Colab's `#@param`, that they are to be called.
+
+        Broken ones are left out.
+        """
         found = []
         for path in await self.notebooks.all(most):
             with contextlib.suppress(Problem):
                 served = await self.find(path)
-                if served.notebook.with_role("parameters", "return"):
+                notebook = served.notebook
+                if notebook.with_role("parameters", "return") or notebook.fields.parameters:
                     found.append(served)
         return found
 

@@ -58,6 +58,7 @@ class Language:
         no_value: matches the beginning of a statement that has no value, so that no call can return it.
         function: matches the beginning of a value that is a function, and so no parameter.
         declaration: matches the beginning of a declaration, whose value is that of the name it declares.
+        prints_value: what the `return` cell prints is its value.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Language:
     no_value: re.Pattern[str] | None = None
     function: re.Pattern[str] | None = None
     declaration: re.Pattern[str] | None = None
+    prints_value: bool = False
 
     def statements(self, source: str) -> list[Statement]:
         """The statements of a cell."""
@@ -265,6 +267,7 @@ _SHELL = Language(
         re.DOTALL,
     ),
     literal=read_shell,
+    prints_value=True,
 )
 
 _TYPESCRIPT = Language(

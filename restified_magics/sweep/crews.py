@@ -29,7 +29,7 @@ __all__ = ["MOMENT", "Crew", "Here", "Went", "crew_for"]
 #: Seconds after which a worker begins no more calls of a batch.
 MOMENT = 0.1
 
-_PRELOADED = ("numpy", "pandas", "matplotlib", "scipy", "IPython")
+_PRELOADED = ("numpy", "pandas", "matplotlib", "matplotlib.pyplot", "scipy", "IPython")
 
 #: Whether each call went well, and its value or exception.
 Went = list[tuple[bool, Any]]

@@ -99,7 +99,14 @@ def _of_one(parameter: Parameter, kind: Any) -> tuple[Kind, tuple[Any, ...]]:
         return "time", ()
     if cls is tuple and pair_types(parameter) is not None:
         return "pair", ()
-    return ("json" if cls in SEVERAL and isinstance(default, SEVERAL) and is_nested(default) else "text"), ()
+    nested = isinstance(default, SEVERAL) and is_nested(default)
+    return ("json" if cls in SEVERAL and (nested or _holds_others(kind)) else "text"), ()
+
+
+def _holds_others(kind: Any) -> bool:
+    """Whether the items of ``list[dict]`` and its like are collections, which no comma separates."""
+    items = (bare(item) for item in get_args(bare(kind)) if item is not ...)
+    return any(origin(item) in (*SEVERAL, dict, Mapping) for item in items)
 
 
 def _of_text(parameter: Parameter, kind: Any) -> Kind:

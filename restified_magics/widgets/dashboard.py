@@ -14,6 +14,7 @@ import ipywidgets
 from restified_magics.core.model import Model
 from restified_magics.engines import open_model
 from restified_magics.in_process.python_model import PythonModel
+from restified_magics.signature.comments import PARAM_MARK
 from restified_magics.widgets.forms import Form
 
 __all__ = ["Dashboard", "is_model", "prelaunch_hook", "shown_model"]
@@ -62,11 +63,10 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _text(model: Model) -> str:
-    """The notebook's first markdown, under its title."""
+    """The notebook's first markdown, under a title: its own, or else that of the form or of the file."""
     notebook = model.notebook
-    first = next((cell.source for cell in notebook.with_role("text") if cell.source.strip()), "")
-    heading = first.partition("\n")[0].strip()
-    parts = [first] if heading == f"# {notebook.title}" else [f"# {notebook.title}", first]
+    first = next((cell.source for cell in notebook.with_role("text") if cell.source.strip()), "").lstrip()
+    parts = [first] if first.startswith("# ") else [f"# {notebook.title}", first]
     if notebook.fields.description:
         parts.append(notebook.fields.description)
     return "\n\n".join(part for part in parts if part)
@@ -120,15 +120,17 @@ def prelaunch_hook(handler: Any, notebook: Any, cwd: str) -> Any:
 
 
 def is_model(notebook: Mapping[str, Any]) -> bool:
-    """Whether a notebook has a code cell with the tag ``parameters`` or ``return``.
+    """Whether a notebook has a code cell with the tag ``parameters`` or ``return``, or one of Colab's fields.
 
     Example:
         >>> is_model({"cells": [{"cell_type": "code", "metadata": {"tags": ["return"]}, "source": "1"}]})
         True
+        >>> is_model({"cells": [{"cell_type": "code", "source": "n = 1  #@param {type: 'integer'}"}]})
+        True
     """
-    return any(
-        cell.get("cell_type") == "code" and _TAGS & set(cell.get("metadata", {}).get("tags", ()))
-        for cell in notebook.get("cells", ())
+    cells = [cell for cell in notebook.get("cells", ()) if cell.get("cell_type") == "code"]
+    return any(_TAGS & set(cell.get("metadata", {}).get("tags", ())) for cell in cells) or any(
+        PARAM_MARK.search("".join(cell.get("source", ""))) for cell in cells
     )
 
 

@@ -151,7 +151,8 @@ class LinkedEntry(Entry):
 
     def spec(self) -> dict[str, Any]:
         """What the page shows of it."""
-        return {**make_field(dataclasses.replace(self.parameter, choices=None)).spec(), "kind": "linked"}
+        spec = make_field(dataclasses.replace(self.parameter, choices=None)).spec()
+        return {**spec, "kind": "linked", "hint": ""}  # nobody writes it
 
 
 def make_entry(parameter: Parameter, override: Any = None) -> Entry:

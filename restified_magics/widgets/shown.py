@@ -11,6 +11,7 @@ from typing import Any
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.telling import shorten
 from restified_magics.in_process.shell import shell
+from restified_magics.signature.languages import language_of
 
 __all__ = ["LARGEST", "cell_outputs", "shown_value"]
 
@@ -52,10 +53,12 @@ def cell_outputs(
         tracebacks: whether an exception that a cell may raise is shown with its traceback.
     """
     returned = _returned(notebook, outputs) if value_is_shown else None
+    language = language_of(notebook.language)
+    printed = value_is_shown and language is not None and language.prints_value
     listed: list[Output] = []
     for cell, found in zip(notebook.cells, outputs, strict=False):
         for output in found:
-            if output is returned:
+            if output is returned or (printed and cell.role == "return" and output.get("name") == "stdout"):
                 continue
             if output["output_type"] == "error":
                 if cell.raises:
