@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
+import signal
 import threading
 
 import pytest
@@ -222,3 +224,102 @@ def test_history(make):
         (2, "failed", {"n": 0}),
         (1, "done", {"n": 1}),
     ]
+
+
+def test_wait_is_over_when_the_value_is_handed_out(make):
+    """Who waits can use what `on_result` made; a receiver that waits itself does not wait for ever."""
+    fields, received, entered, gate = Fields(n=2), [], threading.Event(), threading.Event()
+    controller = make(DOUBLE, fields)
+
+    def receive(value):
+        entered.set()
+        gate.wait(60)
+        received.append((value, controller.wait(60)))
+
+    controller.on_result(receive)
+    controller.start()
+    assert entered.wait(60)
+    assert not controller.wait(0)
+    gate.set()
+    assert controller.wait(60)
+    assert received == [(4, True)]
+
+
+def test_whatever_a_watcher_raises_the_wait_ends(make):
+    """Also an exception that is no Exception; it is told."""
+    controller = make(DOUBLE, Fields())
+
+    def watcher():
+        if controller.state == "done":
+            raise SystemExit
+
+    controller.watch(watcher)
+    controller.start()
+    assert controller.wait(60)
+    assert controller.complaints == ["the form could not be brought up to date: SystemExit: "]
+
+
+def test_a_closed_controller_runs_nothing(make):
+    """Neither by a press of Run nor by a change."""
+    controller = make(DOUBLE, Fields(), auto=True)
+    controller.close()
+    controller.changed()
+    assert not controller.start()
+    controller.restart()
+    assert controller.wait(60)
+    assert (controller.state, controller.number) == ("idle", 0)
+
+
+def test_restart_ends_the_run_for_the_present_values(make):
+    """Of two values in a row the latter counts, also where the run on the former one is on."""
+    fields = Fields(gate=threading.Event(), n=1)
+    controller = make(GATED, fields)
+    controller.start()
+    fields.values = {"gate": threading.Event(), "n": 2}
+    fields.values["gate"].set()
+    controller.restart()
+    assert controller.wait(60)
+    assert (controller.state, controller.result.value) == ("done", 2)
+
+
+def test_what_is_mended_is_a_problem_no_more(make):
+    """After a change the problems are those of the present values; after a reset there are none."""
+    fields = Fields()
+    fields.problems = {"n": "is required", "m": "is required"}
+    controller = make(DOUBLE, fields)
+    controller.changed()
+    assert controller.problems == {}  # nobody tried to run
+    controller.start()
+    fields.problems = {"m": "is required"}
+    controller.changed()
+    assert controller.problems == {"m": "is required"}
+    controller.complain("preset", ValueError("odd"))
+    controller.reset()
+    assert (controller.problems, controller.complaints) == ({}, [])
+
+
+def test_context_variables_of_who_starts(make):
+    """The call, and who gets its value, see what was set when the run began."""
+    seen, variable = [], contextvars.ContextVar("variable", default="none")
+    notebook = node(parameters("variable = None"), returns("variable.get()"))
+    controller = make(notebook, Fields(variable=variable))
+    controller.on_result(lambda value: seen.append((value, variable.get())))
+    variable.set("the View's")
+    controller.start()
+    variable.set("later")
+    controller.wait(60)
+    assert seen == [("the View's", "the View's")]
+
+
+def test_an_interrupt_ends_the_wait_and_not_the_run(make):
+    """Who interrupts the kernel while a cell waits gets the cell back; Cancel is what ends a run."""
+    gate = threading.Event()
+    controller = make(GATED, Fields(gate=gate, n=3))
+    controller.start()
+    threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        controller.wait(60)
+    assert controller.state == "running"
+    gate.set()
+    assert controller.wait(60)
+    assert controller.result.value == 3

@@ -167,6 +167,33 @@ def test_bounds_are_never_invented():
     assert make_field(declared(float, minimum=0.0, maximum=1.0)).kind == "number"  # nothing to begin with
 
 
+@pytest.mark.parametrize(
+    ("parameter", "step"),
+    [
+        (declared(Annotated[int, Ge(1), Le(90)], default=15, minimum=1, maximum=90), "1"),
+        (declared(int, default=15, minimum=1, maximum=90), "1"),
+        (inferred(15, minimum=0, maximum=90), "1"),
+        (inferred(15, minimum=0, maximum=90, step=5), "5"),
+        (inferred(15, minimum=0, maximum=90.0), "1"),
+        (inferred(4.2, minimum=0, maximum=10), "0.1"),
+        (inferred(0.1, minimum=0.0, maximum=0.5), "0.005"),
+        (inferred(4.2, minimum=-2000, maximum=4000), "50"),
+        (inferred(2e-9, minimum=1e-9, maximum=1e-8), "0.0000000001"),
+        (inferred(1.0, minimum=1, maximum=1), "1"),
+    ],
+    ids=str,
+)
+def test_the_step_of_a_slider(parameter, step):
+    """Whole numbers where type or default and bounds are; else about a hundredth of the range."""
+    field = make_field(parameter)
+    assert (field.kind, field.spec()["step"]) == ("slider", step)
+
+
+def test_no_slider_without_end():
+    """Infinity is no end of a slider."""
+    assert make_field(inferred(1.0, minimum=0, maximum=math.inf)).kind == "number"
+
+
 def test_a_table_is_uploaded_as_csv():
     """`table: pd.DataFrame` is a field for a CSV file, and the Model gets a DataFrame."""
     field = make_field(Parameter("table", annotation="pd.DataFrame", default=None))

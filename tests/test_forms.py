@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import threading
 
 import ipywidgets
 import pytest
@@ -197,6 +198,53 @@ def test_link(form):
     assert panel(second).values["data"] == "from area.ipynb: [4, 4, 4]"
 
 
+def test_a_link_while_the_second_form_runs(form):
+    """The latest value wins: the run on the former one is ended for it."""
+    gate = threading.Event()
+    first = form(node(parameters("n = 2"), returns("n")))
+    waiting = node(parameters("gate = None\ndata = 1"), "if data == 2: gate.wait(60)", returns("data"))
+    second = form(waiting, {"gate": ipywidgets.fixed(gate)}).link("data", first)
+    for n in (2, 3):
+        first.set(n=n)
+        first.run()
+        assert first.wait(60)
+        assert second.state == "running" or n == 3
+    assert second.wait(60)
+    assert second.value == 3
+
+
+def test_a_closed_form_runs_no_more(form):
+    """Its widgets live on and tell it nothing, nor does the form that it was linked to."""
+    slider = ipywidgets.IntSlider(value=3)
+    bound = PythonModel(AREA).bind({"width": slider})
+    first = form(node(parameters("n = 2"), returns("n")))
+    second = form(AREA).link("width", first)
+    bound.close()
+    second.close()
+    slider.value = 5
+    first.run()
+    assert first.wait(60)
+    assert bound.wait(60)
+    assert second.wait(60)
+    assert not slider._trait_notifiers["value"]["change"]
+    assert not first.controller._receivers
+    assert (bound.run(), second.run()) == (False, False)
+    assert (bound.state, second.state) == ("idle", "idle")
+
+
+def test_a_mended_field_needs_no_attention(form):
+    """The status follows the values, and a reset."""
+    made = form(node(parameters("n: int\nm = 1"), returns("n")))
+    send(made, do="run", values=panel(made).values)
+    assert panel(made).bar["message"] == "1 field needs attention"
+    type_in(made, n="3")
+    assert panel(made).bar["message"] == ""
+    type_in(made, n="x")
+    send(made, do="run", values=panel(made).values)
+    send(made, do="reset")
+    assert panel(made).bar["message"] == ""
+
+
 def test_an_error_of_a_cell(form):
     """Its message stands where the result goes, with the cell; the traceback is folded, and not twice."""
     made = form(node(parameters("n = 0  # N"), "print('begin')", returns("1 / n")))
@@ -380,6 +428,71 @@ def test_wrong_values_from_the_address(form, address):
         "width"
     ].startswith("must be at most 10")
     assert panel(made).bar["reveal"]
+
+
+@pytest.mark.parametrize(
+    ("source", "query", "message"),
+    [
+        ("from typing import Literal, Optional\nx: Optional[Literal['a', 'b']] = 'a'", "x=bad", "must be"),
+        (
+            "from datetime import date\nfrom typing import Optional\nx: Optional[date] = None",
+            "x=bad",
+            "must be",
+        ),
+        ("from datetime import date\nx: date = date.today()", "x=bad", "must be a date"),
+        ("x = True", "x=bad", "must be true or false"),
+        ("x = 3", "x=1&x=2", "is given twice"),
+        ("x = 'a'", "x=b&x=c", "is given twice"),
+        ("x = (1.0, 2.0)", "x=1", "must be two values"),
+    ],
+)
+def test_a_wrong_address_runs_nothing(form, address, source, query, message):
+    """The field says what is wrong until its value changes; not even what the address may run, runs."""
+    address(f"{query}&run")
+    made = form(node(parameters(source), returns("1")), run_from_url=True)
+    name = query[0]
+    assert made.state == "idle"
+    assert panel(made).errors[name].startswith(message)
+    assert not made.run()
+    send(made, do="run", values=panel(made).values)  # the page sends what it shows, which changes nothing
+    assert (made.state, list(made.problems)) == ("idle", [name])
+    made.reset()
+    assert made.problems == {}
+    assert made.run()
+    made.wait(60)
+
+
+def test_a_wrong_address_is_mended_by_a_value(form, address):
+    """What is typed, chosen or set in its place counts."""
+    address("x=bad")
+    made = form(node(parameters("x = True"), returns("x")))
+    assert made.problems == {"x": panel(made).errors["x"]}
+    type_in(made, x=False)
+    assert (made.problems, made.values) == ({}, {"x": False})
+
+
+def test_the_address_fills_widgets_of_the_authors(form, address):
+    """What a widget does not take as it is is told in the status, since no field can; nothing runs."""
+    notebook = node(parameters('#@title T { run: "auto" }\na = 1\nb = 2\nc = "x"'), returns("(a, b, c)"))
+    address("a=5&b=500&c=bad")
+    widgets = {
+        "a": ipywidgets.IntSlider(value=1),
+        "b": ipywidgets.IntSlider(value=2, max=100),
+        "c": ipywidgets.Dropdown(options=["x", "y"], value="x"),
+    }
+    made = form(notebook, widgets)
+    assert [each.value for each in widgets.values()] == [5, 2, "x"]
+    assert made.controller._timer is None
+    assert set(made.problems) == {"b", "c"}
+    said = panel(made).bar["message"]
+    assert said.startswith("2 fields need attention: b has a widget that makes 100 of 500; c has a widget")
+    widgets["b"].value = 3
+    widgets["c"].value = "y"
+    assert made.wait(60)
+    assert made.value == (5, 3, "y")
+    with pytest.raises(ValueError, match="makes 100 of 101"):
+        made.set(b=101)
+    assert made.values["b"] == 3
 
 
 def test_no_address_outside_voila(form, monkeypatch):

@@ -5,6 +5,7 @@ Forms watch one while they show it, and whoever serves calls does so too: any ki
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import functools
 import threading
@@ -82,7 +83,9 @@ class Run:
         self._started = time.perf_counter()
         self._seconds: float | None = None
         self._numbers = [cell.number for cell in self._call.notebook.cells if cell.role in _ROLES]
-        threading.Thread(target=self._run, name="restified-run", daemon=True).start()
+        # the cells see what whoever starts the run has set, as they do in a plain call
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._run,), name="restified-run", daemon=True).start()
 
     @property
     def notebook(self) -> Notebook:

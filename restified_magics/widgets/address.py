@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import urllib.parse
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
+
+import ipywidgets
 
 from restified_magics.signature.reading import read_text
-from restified_magics.widgets.entries import Entry, FieldEntry
+from restified_magics.widgets.entries import Entry, FieldEntry, WidgetEntry
 
 __all__ = ["Address", "fill_from_address", "in_voila"]
-
-_WRITABLE = ("text", "number", "slider", "textarea", "json", "suggest")
 
 
 class Address(NamedTuple):
@@ -46,15 +46,21 @@ def fill_from_address(entries: Mapping[str, Entry]) -> Address:
     wrong = False
     for name, texts in given.items():
         entry = entries.get(name)
-        if not isinstance(entry, FieldEntry) or entry.field.secret:
+        if not _is_open(entry):
             continue
         try:
             entry.set(read_text(entry.parameter, texts))
-        except ValueError:
+        except ValueError as error:
             wrong = True
-            # shown as it was written, with what is wrong with it, where the control can show it
-            entry.take(texts[-1] if entry.field.kind in _WRITABLE else None)
+            entry.refuse(texts[-1], str(error))
     return Address("run" in given and "run" not in entries, wrong)
+
+
+def _is_open(entry: Entry | None) -> TypeGuard[Entry]:
+    """Whether an address may fill it: never a password."""
+    if isinstance(entry, FieldEntry):
+        return not entry.field.secret
+    return isinstance(entry, WidgetEntry) and not isinstance(entry.widget, ipywidgets.Password)
 
 
 def _query() -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from restified_magics.core.telling import shorten
 from restified_magics.errors import CellError
 from restified_magics.widgets.controller import Controller, Past
-from restified_magics.widgets.entries import Entry, FieldEntry
+from restified_magics.widgets.cutting import LONGEST_LINE, cut
+from restified_magics.widgets.entries import Entry, FieldEntry, FixedEntry, WidgetEntry
 
 __all__ = ["bar_state"]
 
@@ -42,7 +43,7 @@ def bar_state(
     return {
         "state": state,
         "number": controller.number,
-        "message": _message(controller, seconds),
+        "message": _message(controller, seconds, entries),
         "seconds": seconds,
         "done": progress.done if progress is not None else 0,
         "total": progress.total if progress is not None else 0,
@@ -54,10 +55,17 @@ def bar_state(
     }
 
 
-def _message(controller: Controller, seconds: float) -> str:
+def _message(controller: Controller, seconds: float, entries: Mapping[str, Entry]) -> str:
     if controller.problems:
         count = len(controller.problems)
-        return "1 field needs attention" if count == 1 else f"{count} fields need attention"
+        said = "1 field needs attention" if count == 1 else f"{count} fields need attention"
+        # what has no field of the panel has no other place where it can be told
+        elsewhere = [
+            f"{entries[name].parameter.label} {problem}"
+            for name, problem in controller.problems.items()
+            if isinstance(entries.get(name), WidgetEntry | FixedEntry)
+        ]
+        return cut(": ".join([said, "; ".join(elsewhere)] if elsewhere else [said]), LONGEST_LINE)
     if controller.state != "running":
         return _MESSAGES[controller.state].format(seconds=seconds)
     progress = controller.progress

@@ -6,6 +6,7 @@ thread of its own, so that the kernel can hear of a click on Cancel.
 
 from __future__ import annotations
 
+import contextvars
 import datetime
 import logging
 import threading
@@ -17,6 +18,7 @@ from restified_magics.core.model import Model
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Progress, Run
 from restified_magics.errors import ParameterError
+from restified_magics.widgets.cutting import LONGEST_LINE, cut
 
 __all__ = ["Controller", "FormState", "Past", "Reading"]
 
@@ -102,7 +104,9 @@ class Controller:
         self._receivers: list[Callable[[Any], object]] = []
         self._timer: threading.Timer | None = None
         self._again = False
+        self._closed = False
         self._kept: Any = None
+        self._watches: set[threading.Thread] = set()
         self._ended = threading.Condition(self._lock)
 
     # ------------------------------------------------------------- who listens
@@ -115,12 +119,20 @@ class Controller:
         """Call a function with the value of each run that went well, in the thread of the run."""
         self._receivers.append(receiver)
 
+    def forget(self, receiver: Callable[[Any], object]) -> None:
+        """Call this function no more."""
+        if receiver in self._receivers:
+            self._receivers.remove(receiver)
+
     # ------------------------------------------------------------ what it does
 
     def start(self) -> bool:
-        """Run the Model on the values as they are, unless it runs already; tell whether a run began."""
+        """Run the Model on the values as they are, unless it runs already; tell whether a run began.
+
+        The call and who is told of its value see a copy of the context variables of whoever starts it.
+        """
         with self._lock:
-            if self.state == "running":
+            if self.state == "running" or self._closed:
                 return False
             self._forget_timer()
             values, self.problems = self.read()
@@ -139,10 +151,24 @@ class Controller:
                 self.number += 1
                 self.run, self.state, self.stale, self.failure = run, "running", False, None
                 self.complaints.clear()
-                watch = threading.Thread(target=self._watch, args=(run,), name="restified-form", daemon=True)
+                context = contextvars.copy_context()
+                watch = threading.Thread(
+                    target=context.run, args=(self._watch, run), name="restified-form", daemon=True
+                )
+                self._watches.add(watch)
                 watch.start()
         self._tell()
         return self.state == "running"
+
+    def restart(self) -> None:
+        """Run the Model on the values as they are; a call that runs already is ended for it."""
+        with self._lock:
+            self._forget_timer()
+            if self.state == "running" and self.run is not None:
+                self._again = True
+                self.run.cancel()
+                return
+        self.start()
 
     def cancel(self) -> None:
         """End the call that runs; it ends in the state ``cancelled``."""
@@ -155,31 +181,55 @@ class Controller:
     def changed(self) -> None:
         """The value of a field has changed."""
         with self._lock:
+            if self._closed:
+                return
             self.stale = self.run is not None
+            if self.problems:  # told by the last attempt: what is mended is a problem no more
+                self.problems = self.read().problems
             if self.auto:
                 self._forget_timer()
-                self._timer = threading.Timer(_QUIET, self._run_again)
+                context = contextvars.copy_context()
+                self._timer = threading.Timer(_QUIET, context.run, (self._run_again,))
                 self._timer.daemon = True
                 self._timer.start()
         self._tell()
 
+    def reset(self) -> None:
+        """The fields hold again what they began with: what was wrong with their values is over."""
+        self.problems = {}
+        self.complaints.clear()
+        self.changed()
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing runs or is about to, or so many seconds; tell whether it is so."""
+        """Wait until nothing runs or is about to, or so many seconds; tell whether it is so.
+
+        Then all who want the value of the run have been told, but for one who waits here itself.
+        """
+        own = {threading.current_thread()}
         with self._ended:
             return self._ended.wait_for(
-                lambda: self.state != "running" and self._timer is None and not self._again, timeout
+                lambda: (
+                    self.state != "running"
+                    and self._timer is None
+                    and not self._again
+                    and self._watches <= own
+                ),
+                timeout,
             )
 
     def close(self) -> None:
-        """End what runs, and listen to nothing any more."""
+        """End what runs, run nothing any more, and tell nobody."""
+        self._closed = True
         self._watchers.clear()
         self._receivers.clear()
         self.cancel()
 
     def complain(self, doing: str, error: BaseException) -> None:
         """Tell the page and the log of an exception that nobody caught."""
-        _log.error("%s: %s", self.model.name, doing, exc_info=error)
-        self.complaints.append(f"{doing}: {type(error).__name__}: {error}")
+        text = cut(f"{doing}: {type(error).__name__}: {error}", LONGEST_LINE)
+        if text not in self.complaints:  # what fails at every look is told once
+            _log.error("%s: %s", self.model.name, doing, exc_info=error)
+            self.complaints.append(text)
 
     @property
     def result(self) -> Result | None:
@@ -195,17 +245,19 @@ class Controller:
 
     def _run_again(self) -> None:
         """The fields have been quiet for a moment: run on what they hold now, instead of what runs."""
-        with self._lock:
-            self._timer = None
-            if self.state == "running" and self.run is not None:
-                self._again = True
-                self.run.cancel()
-                return
-        self.start()
+        self.restart()
         with self._ended:
             self._ended.notify_all()
 
     def _watch(self, run: Run) -> None:
+        try:
+            self._follow(run)
+        finally:  # whatever happened: who waits goes on
+            with self._ended:
+                self._watches.discard(threading.current_thread())
+                self._ended.notify_all()
+
+    def _follow(self, run: Run) -> None:
         while not run.wait(_TICK):
             self._tell()
         with self._lock:
@@ -219,8 +271,6 @@ class Controller:
         elif self.state == "done":
             self._hand_out(run)
         self._tell()
-        with self._ended:
-            self._ended.notify_all()
 
     def _finish(self, run: Run) -> None:
         state = run.state
@@ -242,8 +292,8 @@ class Controller:
         for watcher in list(self._watchers):
             try:
                 watcher()
-            except Exception:  # noqa: BLE001 - logged, and the form goes on
-                _log.exception("%s: the form could not be brought up to date", self.model.name)
+            except BaseException as error:  # noqa: BLE001 - page and log have it, and the form goes on
+                self.complain("the form could not be brought up to date", error)
 
     def _forget_timer(self) -> None:
         if self._timer is not None:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from restified_magics.signature.enums import IsoDate
-from restified_magics.signature.facts import facts
+from restified_magics.signature.facts import facts, kinds
 from restified_magics.signature.parameters import Parameter
 from restified_magics.signature.plain_types import alternatives
+from restified_magics.signature.reading import as_text
 
-__all__ = ["NUMBERS", "SEVERAL", "Kind", "bare", "control_of", "is_nested", "origin", "pair_types"]
+__all__ = [
+    "NUMBERS",
+    "SEVERAL",
+    "Kind",
+    "bare",
+    "control_of",
+    "is_nested",
+    "is_whole",
+    "origin",
+    "pair_types",
+    "slider_step",
+]
 
 Kind = Literal[
     "text",
@@ -54,22 +67,25 @@ def control_of(parameter: Parameter) -> tuple[Kind, tuple[Any, ...]]:
         ('select', ('a', 'b'))
     """
     wanted = parameter.enforced.type
-    kinds = [kind for kind in alternatives(wanted) if kind is not type(None)]
+    found = [kind for kind in alternatives(wanted) if kind is not type(None)]
     if parameter.choices:
         return ("suggest" if parameter.free_choice else "select"), tuple(parameter.choices)
     if _names_table(parameter):
         return "table", ()
-    if len(kinds) == 1 and (several := _choices_of_items(kinds[0])):
+    if len(found) == 1 and (several := _choices_of_items(found[0])):
         return "several", several
-    origins = {origin(kind) for kind in kinds}
+    origins = {origin(kind) for kind in found}
     if origins and all(isinstance(each, type) and issubclass(each, NUMBERS) for each in origins):
         if origins == {bool}:
             return "checkbox", ()
-        both = isinstance(parameter.minimum, NUMBERS) and isinstance(parameter.maximum, NUMBERS)
+        both = all(
+            isinstance(each, NUMBERS) and math.isfinite(each)
+            for each in (parameter.minimum, parameter.maximum)
+        )
         return ("slider" if both and bool not in origins else "number"), ()
-    if len(kinds) != 1:
+    if len(found) != 1:
         return "text", ()
-    return _of_one(parameter, kinds[0])
+    return _of_one(parameter, found[0])
 
 
 # The kinds that a class alone decides, by its name: pydantic's own are not imported for it.
@@ -146,6 +162,39 @@ def pair_types(parameter: Parameter) -> tuple[Any, Any] | None:
         items = tuple(int | float if type(item) is int else type(item) for item in default)
     fits = len(items) == 2 and all(origin(item) in plain or item == int | float for item in items)
     return (items[0], items[1]) if fits else None
+
+
+def is_whole(parameter: Parameter) -> bool:
+    """Whether its control moves by whole numbers: its type says so, or default, bounds and step do.
+
+    Example:
+        >>> is_whole(Parameter("n", default=15, minimum=0, maximum=90)), is_whole(Parameter("n", default=15))
+        (True, False)
+    """
+    if parameter.declared and kinds(parameter.type) == {int}:
+        return True
+    numbers = (parameter.default, parameter.minimum, parameter.maximum)
+    return all(type(each) is int for each in numbers) and type(parameter.step) in (int, type(None))
+
+
+def slider_step(parameter: Parameter) -> str:
+    """The distance of two values of a slider: the declared one, else about a hundredth of the range.
+
+    Example:
+        >>> slider_step(Parameter("size", default=4.2, minimum=0, maximum=10))
+        '0.1'
+        >>> slider_step(Parameter("size", default=4.2, minimum=0, maximum=2.4))
+        '0.02'
+    """
+    if parameter.step is not None:
+        return as_text(parameter.step)
+    wide = decimal.Decimal(str(parameter.maximum)) - decimal.Decimal(str(parameter.minimum))
+    if is_whole(parameter) or wide <= 0:
+        return "1"
+    hundredth = wide / 100
+    unit = decimal.Decimal(1).scaleb(hundredth.adjusted())
+    leading = min((1, 2, 5, 10), key=lambda each: abs(hundredth / unit - each))
+    return f"{(leading * unit).normalize():f}"
 
 
 def is_nested(value: Any) -> bool:

@@ -19,15 +19,20 @@ from restified_magics.widgets.fields import Field, Raw, Upload, make_field
 
 __all__ = ["Entry", "FieldEntry", "FixedEntry", "LinkedEntry", "WidgetEntry", "make_entry"]
 
+# The kinds of fields whose control shows any text.
+_WRITABLE = ("text", "number", "slider", "textarea", "json", "suggest", "color")
+
 
 class Entry:
     """Gives the value of one parameter.
 
     Attributes:
         parameter: the parameter.
+        refused: why a value that came from outside was not taken; it is wrong until another one comes.
     """
 
     parameter: Parameter
+    refused: str = ""
 
     def read(self) -> Any:
         """The value, or ``MISSING`` where the call is left to its default.
@@ -37,12 +42,27 @@ class Entry:
         """
         raise NotImplementedError
 
+    def current(self) -> Any:
+        """As :meth:`read`, unless a value was refused and none has come since.
+
+        Raises:
+            ValueError: there is none, or one was refused.
+        """
+        if self.refused:
+            raise ValueError(self.refused)
+        return self.read()
+
     def set(self, value: Any) -> None:
         """Hold this value from now on. Raises ValueError where that cannot be."""
         raise NotImplementedError
 
+    def refuse(self, text: str, why: str) -> None:  # noqa: ARG002 - not every entry can show the text
+        """Be wrong until another value comes, since this text is none: showing it, where that can be."""
+        self.refused = why
+
     def reset(self) -> None:
         """Hold what it began with."""
+        self.refused = ""
 
 
 class FieldEntry(Entry):
@@ -67,12 +87,18 @@ class FieldEntry(Entry):
             shows = is_same(read, wanted) or repr(read) == repr(wanted)
         if not shows:
             raise ValueError(f"has a field that cannot show {shorten(value)}")
+        self.refused = ""
         self.take(raw)
 
     def take(self, raw: Raw) -> None:
         """Hold a raw value, whatever it means; a file comes by :meth:`give` alone."""
-        if self.field.kind not in ("file", "table"):
-            self.raw = raw
+        if self.field.kind not in ("file", "table") and raw != self.raw:
+            self.raw, self.refused = raw, ""
+
+    def refuse(self, text: str, why: str) -> None:
+        if self.field.kind in _WRITABLE:
+            self.take(text)
+        super().refuse(text, why)
 
     def give(self, upload: Upload) -> None:
         """Hold a file."""
@@ -80,6 +106,7 @@ class FieldEntry(Entry):
         self.raw = f"{upload.name}, {len(upload.content):,} bytes"
 
     def reset(self) -> None:
+        super().reset()
         self.upload, self.raw = None, self.field.initial
 
 
@@ -109,19 +136,42 @@ class WidgetEntry(Entry):
         self.parameter = parameter
         self.widget = widget
         self._initial = widget.value
+        self._changed: Callable[[], object] | None = None
 
     def read(self) -> Any:
         return self.parameter.coerce(self.widget.value)
 
     def set(self, value: Any) -> None:
-        self.widget.value = value
+        before = self.widget.value
+        try:
+            self.widget.value = value
+        except Exception as error:  # noqa: BLE001 - traitlets' own, or what the author's widget raises
+            raise ValueError(f"has a widget that does not take {shorten(value)}: {error}") from None
+        taken = self.widget.value
+        if not is_same(taken, value) and repr(taken) != repr(value):  # a slider clamps, and says nothing
+            self.widget.value = before
+            raise ValueError(f"has a widget that makes {shorten(taken)} of {shorten(value)}")
+        self.refused = ""
 
     def reset(self) -> None:
+        super().reset()
         self.widget.value = self._initial
 
     def on_change(self, changed: Callable[[], object]) -> None:
-        """Call a function after each change of the widget."""
-        self.widget.observe(lambda _change: changed(), "value")
+        """Call a function after each change of the widget, until it is closed."""
+        self._changed = changed
+        self.widget.observe(self._hear, "value")
+
+    def close(self) -> None:
+        """Hear no more of the widget, which is its author's and lives on."""
+        if self._changed is not None:
+            self.widget.unobserve(self._hear, "value")
+            self._changed = None
+
+    def _hear(self, _change: Any) -> None:
+        self.refused = ""
+        if self._changed is not None:
+            self._changed()
 
 
 class LinkedEntry(Entry):

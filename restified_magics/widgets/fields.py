@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
-from restified_magics.core.telling import is_same
+from restified_magics.core.telling import is_same, shorten
 from restified_magics.signature.parameters import MISSING, Parameter
 from restified_magics.signature.plain_types import alternatives
 from restified_magics.signature.reading import as_text, read_text
@@ -25,8 +25,10 @@ from restified_magics.widgets.controls import (
     Kind,
     control_of,
     is_nested,
+    is_whole,
     origin,
     pair_types,
+    slider_step,
 )
 
 __all__ = ["Field", "Raw", "Upload", "make_field"]
@@ -145,9 +147,10 @@ class Field:
             "placeholder": placeholder if isinstance(placeholder, str) else "",
             "hint": _hint(self),
             "secret": self.secret,
-            "whole": parameter.declared and parameter.type is int,
+            "whole": is_whole(parameter),
             "initial": self.initial,
             **bounds,
+            **({"step": slider_step(parameter)} if self.kind == "slider" else {}),
         }
 
     def _read_blank(self) -> Any:
@@ -371,8 +374,9 @@ def _write_suggest(made: Field, value: Any) -> Raw:
 
 def _write_pair(made: Field, value: Any) -> Raw:
     del made
-    low, high = value
-    return [as_text(low), as_text(high)]
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"must be two values, not {shorten(value)}")
+    return [as_text(each) for each in value]
 
 
 def _write_moment(made: Field, value: Any) -> Raw:

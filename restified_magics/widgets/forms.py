@@ -74,6 +74,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         self._attempt = 0
         self._reveals = False
         self._uploads: dict[str, list[bytes]] = {}
+        self._linked: list[tuple[Controller, Callable[[Any], object]]] = []
         self._shown: Any = None
         self._showing = threading.RLock()
         self.controller = Controller(
@@ -86,10 +87,14 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         may_run = options.get("run-from-url") is True if run_from_url is None else run_from_url
         address = fill_from_address(self._entries)
         self._reveals = address.wrong
+        if address.wrong:
+            self.controller.problems = self._untold()
+        for entry in self._widgets():  # not before now: what the address fills in runs nothing
+            entry.on_change(self.controller.changed)
         self._refresh()
         self.controller.watch(self._show)
         self._show()
-        if address.run and may_run:
+        if address.run and may_run and not address.wrong:
             self.run()
 
     # ---------------------------------------------------------------- for its author
@@ -145,7 +150,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         for entry in self._entries.values():
             entry.reset()
         self._refresh()
-        self.controller.changed()
+        self.controller.reset()
 
     def run(self) -> bool:
         """Run the Model on the values as they are, as a press of Run does; tell whether a run began."""
@@ -186,7 +191,10 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         """
         if name not in self._entries:
             raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(self._entries)}")
-        entry = LinkedEntry(self._entries[name].parameter, origin.model.notebook.title)
+        former = self._entries[name]
+        if isinstance(former, WidgetEntry):
+            former.close()
+        entry = LinkedEntry(former.parameter, origin.model.notebook.title)
         self._entries[name] = entry
         self._respecify()
 
@@ -195,15 +203,20 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             self._refresh()
             self.controller.changed()
             if run:
-                self.run()
+                self.controller.restart()  # the latest value wins, also over a run on a former one
 
         origin.on_result(receive)
+        self._linked.append((origin.controller, receive))
         return self
 
     def close(self) -> None:
         """End what runs, and take the form from the page."""
         if self.controller is not None:  # else it was never finished
             self.controller.close()
+            for controller, receive in self._linked:
+                controller.forget(receive)
+            for entry in self._widgets():
+                entry.close()
         for child in self.children:
             child.close()
         super().close()
@@ -236,7 +249,6 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
                 if collected:
                     panel()
                 children.append(_labelled(entry))
-                entry.on_change(self.controller.changed)
         panel(bar=self._bar())
         return panels, children
 
@@ -347,13 +359,25 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         problems: dict[str, str] = {}
         for name, entry in self._entries.items():
             try:
-                value = entry.read()
+                value = entry.current()
             except ValueError as error:
                 problems[name] = str(error)
             else:
                 if value is not MISSING:
                     values[name] = value
         return Reading(values, problems)
+
+    def _widgets(self) -> list[WidgetEntry]:
+        return [entry for entry in self._entries.values() if isinstance(entry, WidgetEntry)]
+
+    def _untold(self) -> dict[str, str]:
+        """What is wrong with values that have no field, where it could be told."""
+        problems = self._read().problems
+        return {
+            name: problems[name]
+            for name, entry in self._entries.items()
+            if name in problems and not isinstance(entry, FieldEntry)
+        }
 
     def _check(self) -> None:
         problems = self._read().problems

@@ -72,7 +72,7 @@ const controls = {
       type: "range",
       min: spec.minimum,
       max: spec.maximum,
-      step: spec.step ?? (spec.whole ? 1 : "any"),
+      step: spec.step,
       "aria-label": "slider",
       "aria-describedby": `${id}-label`,
       oninput: () => {
