@@ -371,7 +371,9 @@ import matplotlib.pyplot as plt
 print(plt.get_fignums(), [finder for finder in sys.meta_path if "restified" in type(finder).__module__])
 """
     environ = {**os.environ, "MPLBACKEND": "agg"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environ)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environ
+    )
     assert done.stdout == "True\n[] []\n", done.stderr
 
 

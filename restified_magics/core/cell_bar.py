@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from restified_magics.core.model import Call
+    from restified_magics.core.calls import Call
 
 __all__ = ["cell_bar"]
 

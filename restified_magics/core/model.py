@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import contextvars
 import inspect
-import json
 import os
 import pathlib
 import threading
@@ -14,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics.core import summary
+from restified_magics.core.calls import Call, current_call
 from restified_magics.core.cell_bar import cell_bar
 from restified_magics.core.notebook import Notebook, notebook_file
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
 from restified_magics.core.sources import open_source
 from restified_magics.core.telling import shorten
-from restified_magics.errors import ModelRecursionError, NotebookError
+from restified_magics.errors import NotebookError
 from restified_magics.signature.parameters import Parameter, bind
 
 if TYPE_CHECKING:
@@ -29,102 +28,10 @@ if TYPE_CHECKING:
     from restified_magics.widgets.dashboard import Dashboard
     from restified_magics.widgets.forms import Form
 
-__all__ = ["Call", "Model", "Record", "current_call", "reset_current_call", "set_current_call"]
+__all__ = ["Model", "Record"]
 
 #: Where outputs go: where the caller's go, into the result, or both.
 Record = Literal["quiet", "echo"] | None
-
-#: Models may call Models this deep: far below Python's own recursion limit, whose error names no notebook.
-MAX_DEPTH = 30
-
-
-class Call:
-    """One call that runs: what its cells, outputs and nested calls have in common.
-
-    Attributes:
-        notebook: the version of the Model that it runs.
-        params: the values given, coerced.
-        parent: the call that this one was made from, or None.
-        sink: where its outputs go: None is where the caller's go.
-        namespace: the globals of its cells, once it has them.
-        cell: the cell that runs.
-        hold: what it needs of the process.
-        figures: pyplot's open figures of this call, once it has some.
-        last: the value of the last expression, ``_`` in the cells.
-        outer: the names of the calls around it in other processes, the outermost first.
-        ended: threads and tasks that outlive it belong to its parent.
-    """
-
-    __slots__ = (
-        "cell",
-        "depth",
-        "ended",
-        "figures",
-        "hold",
-        "last",
-        "namespace",
-        "notebook",
-        "outer",
-        "params",
-        "parent",
-        "result",
-        "sink",
-    )
-
-    def __init__(self, notebook: Notebook, params: dict[str, Any], parent: Call | None) -> None:
-        self.notebook = notebook
-        self.params = params
-        self.parent = parent
-        self.outer: list[str] = parent.outer if parent else _outer_chain()
-        self.depth: int = parent.depth + 1 if parent else len(self.outer) + 1
-        self.sink: Any = None
-        self.namespace: dict[str, Any] = {}
-        self.cell: Any = None
-        self.hold: Any = None
-        self.last: Any = None
-        self.ended = False
-        self.figures: Any = None
-        self.result = Result(params=params, _source=notebook)
-        if self.depth > MAX_DEPTH:
-            raise ModelRecursionError([*self.outer, *(call.notebook.name for call in self.chain())])
-
-    def chain(self) -> list[Call]:
-        """The calls from the outermost to this one."""
-        found: list[Call] = []
-        call: Call | None = self
-        while call is not None:
-            found.append(call)
-            call = call.parent
-        return found[::-1]
-
-
-def _outer_chain() -> list[str]:
-    """The calls whose kernel this process is."""
-    told = os.environ.get("RESTIFIED_MAGICS_CHAIN")
-    return [str(name) for name in json.loads(told)] if told else []
-
-
-_current: contextvars.ContextVar[Call | None] = contextvars.ContextVar("restified_magics_call", default=None)
-
-
-def current_call() -> Call | None:
-    """The call whose cells run in this thread or task; a thread that a cell started belongs to it."""
-    call = _current.get()
-    if call is None:
-        call = getattr(threading.current_thread(), "_restified_call", None)
-    while call is not None and call.ended:
-        call = call.parent
-    return call
-
-
-def set_current_call(call: Call) -> contextvars.Token[Call | None]:
-    """Make `call` the current one in this context."""
-    return _current.set(call)
-
-
-def reset_current_call(token: contextvars.Token[Call | None]) -> None:
-    """Make the call current that was so before."""
-    _current.reset(token)
 
 
 class _Doc:

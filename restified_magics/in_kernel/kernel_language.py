@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from restified_magics.core.calls import Call
 from restified_magics.core.deadline import Deadline
-from restified_magics.core.model import Call
 from restified_magics.core.notebook import Cell
 from restified_magics.core.richness import Rich
 from restified_magics.errors import ParameterError, ReturnError

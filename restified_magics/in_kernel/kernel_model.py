@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from restified_magics.core.calls import Call
 from restified_magics.core.deadline import Deadline, shielded
 from restified_magics.core.environment import environment
-from restified_magics.core.model import Call, Model, Record
+from restified_magics.core.model import Model, Record
 from restified_magics.core.notebook import Notebook
 from restified_magics.errors import KernelDied, ModelTimeout, NotebookError, RestifiedError, show_as
 from restified_magics.in_kernel.keeper import keeper

@@ -11,8 +11,8 @@ import os
 import secrets
 from typing import Any
 
+from restified_magics.core.calls import Call
 from restified_magics.core.deadline import Deadline
-from restified_magics.core.model import Call
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.source import joined_magics
 from restified_magics.errors import CellError, KernelDied, ParameterError, ReturnError

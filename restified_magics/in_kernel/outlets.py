@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from restified_magics.core.model import Call, Record
+from restified_magics.core.calls import Call
+from restified_magics.core.model import Record
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.shell import running_shell
 from restified_magics.in_process.tracebacks import Raised, cell_error

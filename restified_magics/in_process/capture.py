@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TextIO
 
-from restified_magics.core.model import current_call
+from restified_magics.core.calls import current_call
 
 __all__ = ["DROP", "Recorder", "drop_outputs", "recording"]
 

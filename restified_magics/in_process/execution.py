@@ -9,8 +9,8 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+from restified_magics.core.calls import Call, current_call
 from restified_magics.core.deadline import Expired, guard, interruptible
-from restified_magics.core.model import Call, current_call
 from restified_magics.errors import ModelRecursionError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.figures import claim_figures, flush_figures

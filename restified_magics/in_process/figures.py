@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-from restified_magics.core.model import Call, current_call
+from restified_magics.core.calls import Call, current_call
 
 __all__ = ["claim_figures", "close_figures", "flush_figures"]
 

@@ -13,8 +13,9 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
+from restified_magics.core.calls import Call, reset_current_call, set_current_call
 from restified_magics.core.deadline import Blocked, Deadline, Expired, guard, shielded, within
-from restified_magics.core.model import Call, Model, Record, reset_current_call, set_current_call
+from restified_magics.core.model import Model, Record
 from restified_magics.core.notebook import Notebook
 from restified_magics.errors import CellError, ModelTimeout, NotebookError
 from restified_magics.in_process.capture import DROP, Recorder, drop_outputs, follow_threads, recording

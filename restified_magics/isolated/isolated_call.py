@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from restified_magics.core.accept import choose
+from restified_magics.core.calls import Call
 from restified_magics.core.media import offered, render
-from restified_magics.core.model import Call, Model
+from restified_magics.core.model import Model
 from restified_magics.errors import RestifiedError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.packing import packed, unpacked

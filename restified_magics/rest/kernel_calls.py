@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from restified_magics.core.model import Call
+from restified_magics.core.calls import Call
 from restified_magics.errors import RestifiedError
 from restified_magics.in_kernel.kernel_model import KernelModel
 from restified_magics.isolated.isolated_call import Given, Wanted, rendered
