@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from conftest import parameters, returns
 
 from restified_magics import CellError, PythonModel
-from restified_magics.errors import TaskDied
+from restified_magics.errors import NotebookError, TaskDied
 
 pytestmark = [
     # what Dask's own event loops and sockets leave open when they are ended
@@ -84,6 +85,71 @@ def test_another_version_of_the_package_is_told(client, write, monkeypatch):
     monkeypatch.setattr(restified_magics, "__version__", "99.0")
     with pytest.raises(Exception, match=r"the worker has restified_magics .*, and 99\.0 asks it"):
         model.map([{}], executor=client.get_executor())
+
+
+def _is_running(pid):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _until(condition, seconds=60):
+    latest = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < latest
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("ending", ["closed", "failure"])
+def test_the_end_of_a_sweep_ends_its_calls_on_the_workers(client, write, tmp_path, ending):
+    """When a sweep is over, by its first failure or by who asked for it, no process of it goes on on a worker."""
+    source = (
+        "import os, pathlib, time\n"
+        "if x == 1:\n"
+        "    pathlib.Path(folder, f'{os.getpid()}.pid').touch()\n"
+        "    time.sleep(1000)\n"
+        "while not list(pathlib.Path(folder).glob('*.pid')):\n"
+        "    time.sleep(0.05)\n"
+        "if x == 2:\n"
+        "    raise ValueError"
+    )
+    model = PythonModel(write(parameters("x = 0\nfolder = ''"), source, returns("x")))
+    sets = [{"x": x, "folder": str(tmp_path)} for x in (1, 0 if ending == "closed" else 2)]
+    outcomes = model.map(sets, executor=client.get_executor(), as_completed=True)
+    if ending == "closed":
+        assert next(outcomes).value == 0
+        outcomes.close()
+    else:
+        with pytest.raises(CellError, match="ValueError"):
+            next(outcomes)
+    [pid] = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    _until(lambda: not _is_running(pid))
+    assert PythonModel(write(returns("5"))).map([{}] * 4, executor=client.get_executor()) == [5] * 4
+
+
+def test_a_retry_is_another_call(client, write, tmp_path):
+    """A failed call is made again, though the same batch goes to Dask."""
+    source = (
+        "import pathlib, uuid\npath = pathlib.Path(folder)\n(path / str(uuid.uuid4())).touch()\n"
+        "if len(list(path.iterdir())) < 3:\n    raise ValueError"
+    )
+    model = PythonModel(write(parameters("folder = ''"), source, returns("7")))
+    (tmp_path / "calls").mkdir()
+    sets = [{"folder": str(tmp_path / "calls")}]
+    assert model.map(sets, executor=client.get_executor(), retries=2) == [7]
+
+
+def test_a_worker_that_cannot_see_the_folder_of_a_server_says_so(client, tmp_path):
+    """A call of the REST interface needs the server's folder on the worker; where it is not, that is told."""
+    from restified_magics.isolated.isolated_call import Wanted
+    from restified_magics.rest.dask_calls import _on_worker
+
+    wanted = Wanted(
+        "a.ipynb", "a.ipynb", str(tmp_path / "gone"), None, {}, "*/*", None, False, False, 100, 100, 0
+    )
+    given = client.submit(_on_worker, wanted, 10.0, pure=False).result()
+    assert isinstance(given.error, NotebookError)
+    assert "cannot see its folder" in str(given.error)
 
 
 # ------------------------------------------- a scheduler and workers of the command line

@@ -99,19 +99,28 @@ def crew_for(
             timeout=hard_limit(limit, MOMENT),
         )
         end = functools.partial(_end_processes, isolated)
-    local = type(executor).__module__.startswith(("concurrent.futures", "restified_magics", "joblib", "loky"))
+    local = not _is_dask(executor)
     parcel = pack_model(model, files=files, local=local)
     work = run_there if local else run_far
     chosen = executor
+    # else Dask may take the answer of a failed batch for that of the same batch, made again
+    options: dict[str, Any] = {} if local else {"pure": False}
 
     def sent(items: Sequence[Item]) -> concurrent.futures.Future[Any]:
-        return chosen.submit(work, parcel, pack_items(items, model.name), limit, MOMENT)
+        return chosen.submit(work, parcel, pack_items(items, model.name), limit, MOMENT, **options)
 
     def read(done: tuple[list[Answer], float]) -> tuple[Went, float]:
         answers, seconds = done
         return [_read(answer, model) for answer in answers], seconds
 
     return Crew(executor, _size(executor), sent, read, lambda item: len(pack_items([item], model.name)), end)
+
+
+def _is_dask(executor: concurrent.futures.Executor) -> bool:
+    """Whether its workers may be on other machines: only of Dask's is that known."""
+    return any(
+        kind.__module__.partition(".")[0] in ("dask", "distributed") for kind in type(executor).__mro__
+    )
 
 
 def _read(answer: Answer, model: Model) -> tuple[bool, Any]:

@@ -220,13 +220,16 @@ def run_there(
 def run_far(parcel: Parcel, batch: bytes, timeout: float | None, moment: float) -> tuple[list[Answer], float]:
     """As :func:`run_there`, on a worker that may be anywhere: its calls get a process of their own.
 
-    The files of the parcel are laid into a folder of the worker's, where the cells run.
+    The files of the parcel are laid into a folder of the worker's, where the cells run. When Dask cancels
+    the batch, its process is ended.
     """
+    from restified_magics.isolated.wanted import result_while_wanted  # most sides of a sweep never need it
+
     _check(parcel.version)
     limit = hard_limit(timeout, moment)
     bare = parcel._replace(files=b"")
     future = _executor().submit_within(limit, run_there, bare, batch, timeout, moment, _folder(parcel))
-    answers, seconds = future.result()
+    answers, seconds = result_while_wanted(future)
     if not parcel.files:
         for answer in answers:
             _explain_missing(answer)
