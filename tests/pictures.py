@@ -131,14 +131,14 @@ PICTURES_OF = {
     "papermill": Picture("papermill_shop", height=760),
     "colab": Picture("colab_loan", height=800),
     "weather": Picture("weather", height=560),
-    "machine_report": Picture("machine_report", height=620),
+    "machine_report": Picture("machine_report", height=720),
     "disk_usage": Picture("disk_usage", height=480),
     "words": Picture("words", height=560),
 }
 #: The two sides of `readme`.
 BOTH = (
-    Picture("sales", "lab", at_cell(3, sidebar=True), height=960, width=1040),
-    Picture("sales", act=spring, height=960, width=960),
+    Picture("sales", "lab", at_cell(3, sidebar=True), height=1080, width=1040),
+    Picture("sales", act=spring, height=1080, width=960),
 )
 
 
@@ -243,7 +243,7 @@ def side_by_side(browser: Any, notebook: bytes, shown: bytes) -> bytes:
     images = [base64.b64encode(content).decode() for content in (notebook, shown)]
     page = browser.new_page(viewport={"width": 1600, "height": 800})
     page.set_content(
-        "<style>body { margin: 0; padding: 14px; display: flex; gap: 18px; background: #fff; width: max-content;"
+        "<!DOCTYPE html><style>body { margin: 0; padding: 14px; display: flex; gap: 18px; background: #fff; width: max-content;"
         " font: 17px system-ui, sans-serif; color: #444 }"
         " figure { margin: 0; display: flex; flex-direction: column; gap: 8px } "
         " img { height: 700px; border: 1px solid #bbb; border-radius: 8px; box-shadow: 0 2px 10px #0002 }</style>"
