@@ -81,7 +81,8 @@ class RestifiedError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception rebuilds from `args`, which for these classes is the finished message.
         # The cause comes along where it can, since "which exception was it" matters there too.
-        cause = self.__cause__ if can_cross(self.__cause__) else None
+        # By itself: the other side may have no such class, and the rest arrives all the same.
+        cause = crossing(self.__cause__)
         return _rebuild, (type(self), self.args, {**self.__dict__, "__cause__": cause})
 
 
@@ -361,7 +362,7 @@ class ModelRecursionError(RestifiedError, RecursionError):
 def _rebuild(cls: type[RestifiedError], args: tuple[Any, ...], state: dict[str, Any]) -> RestifiedError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__cause__ = state.pop("__cause__")
+    error.__cause__ = arrived(state.pop("__cause__"))
     error.__dict__.update(state)
     if isinstance(error, CallError) and error.result is not None:
         error.result.error = error  # which did not cross with it, lest they hold each other
@@ -383,12 +384,28 @@ def show_as(error: BaseException, lines: Sequence[str]) -> None:
     error._render_traceback_ = functools.partial(list, list(lines))  # type: ignore[attr-defined]
 
 
-def can_cross(value: object) -> bool:
-    """Whether a value survives a pickle there and back, and so can go to another process."""
+def crossing(value: object) -> bytes | None:
+    """A value as bytes that another process makes it of; None where it does not survive that."""
     import pickle  # here, since only crossing a process needs it
 
     try:
-        pickle.loads(pickle.dumps(value))  # noqa: S301 - what was dumped just now
+        content = pickle.dumps(value)
+        pickle.loads(content)  # noqa: S301 - what was dumped just now
     except Exception:  # noqa: BLE001 - classes of a notebook's own may fail in any way
-        return False
-    return True
+        return None
+    return content
+
+
+def arrived(content: bytes | None) -> Any:
+    """What :func:`crossing` made the bytes of; None where there is no such class here."""
+    import pickle
+
+    try:
+        return None if content is None else pickle.loads(content)  # noqa: S301 - from a process of ours
+    except Exception:  # noqa: BLE001 - a module beside the notebook, a class whose making fails here
+        return None
+
+
+def can_cross(value: object) -> bool:
+    """Whether a value survives a pickle there and back, and so can go to another process."""
+    return crossing(value) is not None

@@ -43,6 +43,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """
     import difflib  # here, since only an error needs it
 
+    if len(name) > 100:  # nobody mistypes that, and to compare it takes long
+        return None
     by_lower = {each.lower(): each for each in known}
     close = difflib.get_close_matches(name.lower(), by_lower, 1, 0.7)
     return by_lower[close[0]] if close else None
@@ -110,6 +112,9 @@ _MUST_BE = {
 }
 
 
+_EXPLAINED = 50  # of the problems inside one value are put into words; a long list may have one an item
+
+
 def explain(error: Exception, value: Any) -> str:
     """Pydantic's errors as one sentence that reads after the name of the parameter."""
     from pydantic import ValidationError
@@ -117,7 +122,8 @@ def explain(error: Exception, value: Any) -> str:
     if not isinstance(error, ValidationError):
         return f"is not accepted ({type(error).__name__}): {shorten(value)}"
     places: dict[str, tuple[list[str], Any]] = {}  # the branches of a union fail at one place
-    for problem in error.errors(include_url=False):
+    found = error.errors(include_url=False, include_context=True)
+    for problem in found[:_EXPLAINED]:
         wanted, _ = places.setdefault(_place(problem["loc"], value), ([], problem["input"]))
         if (needed := _needed(problem)) not in wanted:
             wanted.append(needed)
@@ -125,7 +131,8 @@ def explain(error: Exception, value: Any) -> str:
         if "a number" in wanted and "a whole number" in wanted:
             wanted.remove("a whole number")  # which is a number
     told = [f"{at}must be {' or '.join(wanted)}, not {shorten(got)}" for at, (wanted, got) in places.items()]
-    return "; ".join(told[:3]) + (f"; and {len(told) - 3} more problems" if len(told) > 3 else "")
+    more = len(told) - 3 if len(found) <= _EXPLAINED else "many"
+    return "; ".join(told[:3]) + (f"; and {more} more problems" if len(told) > 3 else "")
 
 
 def _needed(problem: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from restified_magics.core.accept import choose
 from restified_magics.core.calls import Call
 from restified_magics.core.media import offered, render
 from restified_magics.core.model import Model
-from restified_magics.errors import RestifiedError
+from restified_magics.errors import CellError, RestifiedError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.packing import packed, unpacked
 from restified_magics.in_process.python_model import PythonModel
@@ -28,6 +28,8 @@ from restified_magics.isolated.isolated_child import in_fork_server, report
 __all__ = ["Given", "NotAcceptable", "TooLarge", "Wanted", "call", "given", "rehearse", "rendered"]
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,100}")
+_MOST_TEXT = 20_000  # characters of an error's message, and of each line of its traceback
+_MOST_LINES = 1000
 _LOOK = 0.2  # seconds between two looks at how far a call is
 
 
@@ -116,9 +118,23 @@ def given(make: Callable[[], Model], wanted: Wanted) -> Given:
                 value = model.execute(wanted.params, timeout=wanted.timeout)
         return rendered(value, wanted)
     except Exception as error:  # noqa: BLE001 - told to who called
-        return Given(error=error)
+        return Given(error=_bounded(error))
     except BaseException as error:  # noqa: BLE001 - a cell raised what would end a server
         return Given(error=RestifiedError(f"{wanted.name}: a cell raised {type(error).__name__}"))
+
+
+def _bounded(error: Exception) -> Exception:
+    """The error as a server can use it: nobody there looks at its cause, and its message may be huge."""
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, CellError):
+        error.evalue = _cut(error.evalue)
+        error.traceback = [_cut(line) for line in error.traceback[-_MOST_LINES:]]
+        error.args = tuple(_cut(each) if isinstance(each, str) else each for each in error.args)
+    return error
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]} … ({len(text):,} characters)"
 
 
 def rendered(value: Any, wanted: Wanted) -> Given:

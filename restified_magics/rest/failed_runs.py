@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import posixpath
+import re
 import secrets
 import threading
 import time
 
 __all__ = ["FailedRuns"]
+
+_OURS = re.compile(r".*-\d{8}-\d{6}-[0-9a-f]{6}\.ipynb", re.DOTALL)
 
 
 class FailedRuns:
@@ -24,6 +26,9 @@ class FailedRuns:
     """
 
     def __init__(self, root: str, folder: str, *, most: int = 50, days: float = 7.0) -> None:
+        steps = folder.strip("/").split("/")
+        if folder.startswith("/") or any(step in ("", ".", "..") for step in steps):
+            raise ValueError(f"failed_runs_dir must be a folder below that of the server, not {folder!r}")
         self.folder = folder.strip("/")
         self._path = pathlib.Path(root, *self.folder.split("/"))
         self._most = most
@@ -43,7 +48,7 @@ class FailedRuns:
         result = getattr(error, "result", None)
         if result is None:
             return None
-        stem = posixpath.basename(notebook).removesuffix(".ipynb")
+        stem = posixpath.basename(notebook).removesuffix(".ipynb")[:50]  # a file system has limits
         name = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.ipynb"
         with self._lock:
             self._path.mkdir(parents=True, exist_ok=True)
@@ -52,9 +57,14 @@ class FailedRuns:
         return f"{self.folder}/{name}"
 
     def _forget(self) -> None:
-        kept = sorted(self._path.glob("*.ipynb"), key=os.path.getmtime)
+        kept = []
+        for path in self._path.glob("*.ipynb"):
+            if _OURS.fullmatch(path.name):  # nobody else's notebooks
+                with contextlib.suppress(OSError):  # another server was faster
+                    kept.append((path.stat().st_mtime, path))
+        kept.sort()
         latest = time.time() - self._seconds
-        for number, path in enumerate(kept):
-            if number < len(kept) - self._most or path.stat().st_mtime < latest:
+        for number, (written, path) in enumerate(kept):
+            if number < len(kept) - self._most or written < latest:
                 with contextlib.suppress(OSError):
                     path.unlink()

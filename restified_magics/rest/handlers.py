@@ -20,7 +20,7 @@ from tornado.httputil import url_concat
 from restified_magics.isolated.isolated_call import Given
 from restified_magics.rest import pages
 from restified_magics.rest.jobs import Job
-from restified_magics.rest.openapi import described, document
+from restified_magics.rest.openapi import all_described, described, document
 from restified_magics.rest.origin import NotMeant, check_origin
 from restified_magics.rest.problems import Problem, problem_of
 from restified_magics.rest.request_values import RESERVED, from_body, from_query
@@ -33,7 +33,7 @@ SERVICE = "restified_service"
 MAX_BODY = "restified_max_body"
 MAX_VALUES = "restified_max_values"
 
-_JSON = "application/json"
+_LARGE = 1 << 14  # bytes: reading more is not for the event loop
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -97,9 +97,11 @@ class RestHandler(APIHandler):  # type: ignore[misc]
         self.answer_problem(problem)
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-        """A problem is no error of ours."""
-        if not isinstance(error, Problem):
-            super().log_exception(kind, error, trace)
+        """A problem is no error of ours. The request is not told as it is: its URL may hold the token."""
+        if not isinstance(error, Problem | web.HTTPError):
+            self.log.error(
+                "[%s] %s: not foreseen", self.request_id, self.request.path, exc_info=(kind, error, trace)
+            )
 
     def answer_problem(self, problem: Problem) -> None:
         """Write a problem."""
@@ -206,7 +208,7 @@ class CallHandler(RestHandler):
         body = b"".join(self._body)
         self._body.clear()
         content_type = self.request.headers.get("Content-Type")
-        if len(body) > 1 << 16:
+        if len(body) > _LARGE:
             values = await asyncio.to_thread(from_body, body, content_type)
         else:
             values = from_body(body, content_type)
@@ -214,7 +216,8 @@ class CallHandler(RestHandler):
 
     async def _answer(self, path: str, values: dict[str, Any], *, from_text: bool) -> None:
         accept = self.request.headers.get("Accept", "")
-        request = CallRequest(path, values, from_text, accept, self.request_id)
+        large = self._size > _LARGE or len(self.request.query) > _LARGE
+        request = CallRequest(path, values, from_text, accept, self.request_id, large)
         if "respond-async" in self.request.headers.get("Prefer", "").lower():
             job = await self.service.begin(request, self.owner)
             url = _url_of_job(self, job)
@@ -232,6 +235,7 @@ def answer_value(handler: RestHandler, given: Given) -> None:
     """Write a rendered value. Nothing but its media type comes from the notebook."""
     handler.set_header("Content-Security-Policy", _SANDBOX)
     handler.set_header("Vary", "Accept")
+    handler.log.debug("[%s] %s: answered", handler.request_id, handler.request.path)
     handler.finish(given.body, set_content_type=given.media_type)
 
 
@@ -278,7 +282,7 @@ class ModelsHandler(RestHandler):
             self.finish(json.dumps(await asyncio.to_thread(described, served, self.base_url)))
             return
         models = await self.service.models()
-        told = await asyncio.to_thread(lambda: [described(model, self.base_url) for model in models])
+        told = await asyncio.to_thread(all_described, models, self.base_url)
         self.finish(json.dumps({"models": told}))
 
 

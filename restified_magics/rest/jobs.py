@@ -73,13 +73,15 @@ class Jobs:
     """The jobs of a server.
 
     Args:
-        most: how many are kept, those that have ended too.
+        most: how many are kept; those that have ended make room, the oldest first.
         kept: seconds that one is kept after it has ended.
+        most_bytes: of all results that are kept; the oldest go first.
     """
 
-    def __init__(self, most: int, kept: float) -> None:
+    def __init__(self, most: int, kept: float, most_bytes: int = 512 << 20) -> None:
         self._most = most
         self._kept = kept
+        self._most_bytes = most_bytes
         self._jobs: dict[str, Job] = {}
 
     def __len__(self) -> int:
@@ -93,11 +95,14 @@ class Jobs:
             Problem: 503, there are too many.
         """
         self._forget()
+        ended = [each for each in self._jobs.values() if each.ended is not None]
+        for each in ended[: len(self._jobs) - self._most + 1]:  # the oldest make room
+            del self._jobs[each.id]
         if len(self._jobs) >= self._most:
             work.close()
             raise Problem(
                 503,
-                f"There are {self._most} jobs already. Delete some, or wait until they expire.",
+                f"{self._most} jobs wait or run already. Delete some, or wait until one has ended.",
                 headers={"Retry-After": "30"},
             )
         self._jobs[job.id] = job
@@ -114,6 +119,9 @@ class Jobs:
             job.problem, job.state = problem, "failed"
         finally:
             job.ended = time.monotonic()
+            self._forget()
+            # its result may be large, and perhaps nobody asks for anything any more
+            asyncio.get_running_loop().call_later(self._kept + 1, self._forget)
 
     def find(self, identity: str, owner: str) -> Job:
         """The job of this owner.
@@ -147,6 +155,11 @@ class Jobs:
         latest = time.monotonic() - self._kept
         for identity, job in list(self._jobs.items()):
             if job.ended is not None and job.ended < latest:
+                del self._jobs[identity]
+        size = sum(len(job.given.body) for job in self._jobs.values() if job.given is not None)
+        for identity, job in list(self._jobs.items())[:-1]:  # the newest is what somebody waits for
+            if size > self._most_bytes and job.given is not None:
+                size -= len(job.given.body)
                 del self._jobs[identity]
 
 

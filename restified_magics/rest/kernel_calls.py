@@ -86,7 +86,7 @@ class KernelCalls:
             model = _ServedModel(key[0], cwd=wanted.cwd, limit=wanted.max_output)
         self._models[key] = model
         while len(self._models) > _KEPT:
-            self._models.popitem(last=False)[1].close()
+            self._models.popitem(last=False)  # its kernels end with it, which a call that runs still holds
         return model
 
     def close(self) -> None:

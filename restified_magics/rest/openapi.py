@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from restified_magics.rest.served import Served
 from restified_magics.signature.json_schema import json_schema, object_schema
 from restified_magics.signature.parameters import Parameter
 
-__all__ = ["described", "document", "url_of"]
+__all__ = ["all_described", "described", "document", "url_of"]
 
 _PYTHON = (None, "python", "ipython")
 
@@ -50,6 +51,20 @@ def described(served: Served, base_url: str) -> dict[str, Any]:
     }
 
 
+def all_described(models: Sequence[Served], base_url: str) -> list[dict[str, Any]]:
+    """Models as JSON; one that cannot be described, for its odd values, keeps nobody from the others."""
+    told = []
+    for served in models:
+        try:
+            described_one = described(served, base_url)
+            json.dumps(described_one)
+        except Exception as error:  # noqa: BLE001 - whatever its values do
+            why = f"It cannot be described ({type(error).__name__}: {error})"
+            described_one = {"path": served.path, "url": url_of(served.path, base_url), "problems": [why]}
+        told.append(described_one)
+    return told
+
+
 def document(models: Sequence[Served], base_url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document.
 
@@ -66,7 +81,7 @@ def document(models: Sequence[Served], base_url: str) -> dict[str, Any]:
         },
         "servers": [{"url": base_url.rstrip("/") or "/"}],
         "security": [{"header": []}, {"query": []}],
-        "paths": {url_of(model.path): _operations(model) for model in models},
+        "paths": dict(_paths(models)),
         "components": {
             "schemas": {"Problem": _PROBLEM},
             "responses": {f"Problem{status}": _response(told) for status, told in PROBLEMS.items()},
@@ -81,6 +96,16 @@ def document(models: Sequence[Served], base_url: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _paths(models: Sequence[Served]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for model in models:
+        try:
+            operations = _operations(model)
+            json.dumps(operations)
+        except Exception:  # noqa: BLE001, S112 - odd values of one Model; `all_described` says which
+            continue
+        yield url_of(model.path), operations
 
 
 _PROBLEM = {

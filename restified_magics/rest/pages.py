@@ -47,7 +47,7 @@ def index(models: Sequence[Served], base_url: str, host: str) -> str:
         host: protocol and host of the server, for the commands to copy.
     """
     document = html.escape(f"{base_url}api/restified/openapi.json")
-    parts = "\n".join(_model(model, base_url, host) for model in models)
+    parts = "\n".join(_model_or_why(model, base_url, host) for model in models)
     none = (
         "<p>There is no Model here: tag a cell of a notebook with <code>parameters</code> or "
         "<code>return</code>.</p>"
@@ -78,6 +78,17 @@ def _page(title: str, body: str) -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{title}</h1>{body}</body></html>"
     )
+
+
+def _model_or_why(model: Served, base_url: str, host: str) -> str:
+    """What is told of a Model; one with odd values keeps nobody from the others."""
+    try:
+        told = _model(model, base_url, host)
+        told.encode()
+    except Exception as error:  # noqa: BLE001 - whatever its values do
+        why = f"It cannot be shown here ({type(error).__name__})."
+        return f"<h2>{html.escape(model.path)}</h2><p>{why}</p>"
+    return told
 
 
 def _model(model: Served, base_url: str, host: str) -> str:

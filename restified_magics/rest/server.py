@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from typing import Any
 
@@ -97,7 +98,7 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         contents = self.serverapp.contents_manager
         refused = [*self.refused]
         if self.failed_runs_dir:
-            refused.append(f"{self.failed_runs_dir.strip('/')}/*")
+            refused.append(f"{glob.escape(self.failed_runs_dir.strip('/'))}/*")
         notebooks = ServedNotebooks(contents, self.allowed, refused)
         failed = None
         if self.failed_runs_dir:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import sys
@@ -67,6 +68,7 @@ class CallRequest:
         from_text: the values are text and are read by the parameters' types, else they are JSON.
         accept: an ``Accept`` header.
         id: names the request in answers and in the log.
+        large: there is so much in it that reading it takes long.
     """
 
     path: str
@@ -74,6 +76,7 @@ class CallRequest:
     from_text: bool
     accept: str
     id: str
+    large: bool = False
 
 
 class CallService:
@@ -110,8 +113,8 @@ class CallService:
         self.engine = engine
         self.shown = shown
         self.failed = failed
-        self.jobs = jobs or Jobs(most=100, kept=3600.0)
-        self.log = log or logging.getLogger(__name__)
+        self.jobs = Jobs(most=100, kept=3600.0) if jobs is None else jobs
+        self.log = logging.getLogger(__name__) if log is None else log
         self.running = 0
         self.waiting = 0
         self._dask = dask
@@ -165,9 +168,9 @@ class CallService:
         """
         served = await self.find(request.path)
         try:
-            bind = bind_text if request.from_text else bind_json
-            fields = served.notebook.fields
-            return served, bind(fields.parameters, request.values, request.path)
+            bind: Any = bind_text if request.from_text else bind_json
+            bound = functools.partial(bind, served.notebook.fields.parameters, request.values, request.path)
+            return served, await asyncio.to_thread(bound) if request.large else bound()
         except RestifiedError as error:
             raise problem_of(error, request.path, self.shown) from None
 
@@ -188,20 +191,26 @@ class CallService:
         Raises:
             Problem: it cannot be begun.
         """
-        served, params = await self.prepare(request)
-        self._check_room()
-        job = Job(request.path, owner)
-        return self.jobs.begin(job, self._run_job(request, served, params, job))
+        with _counted(over=False):
+            served, params = await self.prepare(request)
+            self._check_room()
+            job = Job(request.path, owner)
+            return self.jobs.begin(job, self._run_job(request, served, params, job))
 
     async def _run_job(
         self, request: CallRequest, served: Served, params: Mapping[str, Any], job: Job
     ) -> Given:
         with _counted():
-            return await self._run(request, served, params, job)
+            try:
+                return await self._run(request, served, params, job)
+            except Problem:
+                raise
+            except Exception as error:  # a job that nobody awaits must end in words all the same
+                raise await self._told(error, request) from error
 
     def _check_room(self) -> None:
         if self._closed:
-            raise Problem(503, "The server is shutting down.")
+            raise Problem(503, "The server is shutting down.", headers={"Retry-After": "30"})
         if self.running + self.waiting >= self.limits.concurrency + self.limits.queue:
             raise Problem(
                 503,
@@ -247,7 +256,8 @@ class CallService:
 
     async def _made(self, served: Served, wanted: Wanted, job: Job | None) -> Given:
         if await self._runs_here(served):
-            wanted = dataclasses.replace(wanted, packed=await self._packed(served.notebook))
+            # the notebook itself, which may be large, stays here
+            wanted = dataclasses.replace(wanted, source="", packed=await self._packed(served.notebook))
             limit = None if wanted.timeout is None else wanted.timeout + _GRACE
             if self._dask is not None:
                 return await self._dask.run(wanted, limit)
@@ -279,12 +289,18 @@ class CallService:
 
     async def _told(self, error: Exception, request: CallRequest) -> Problem:
         problem = problem_of(error, request.path, self.shown)
-        kept = None
         if self.failed is not None:
-            kept = await asyncio.to_thread(self.failed.keep, error, request.path)
-        if kept is not None:
-            problem.fields["failed_run"] = kept
-        self.log.warning("[%s] %s: %s", request.id, request.path, type(error).__name__)
+            try:
+                kept = await asyncio.to_thread(self.failed.keep, error, request.path)
+            except Exception as failure:  # noqa: BLE001 - a full disk is no reason to lose the answer
+                self.log.error(
+                    "[%s] %s: the failed run cannot be kept: %s", request.id, request.path, failure
+                )
+            else:
+                if kept is not None:
+                    problem.fields["failed_run"] = kept
+        unforeseen = error if not isinstance(error, RestifiedError | TimeoutError) else None
+        self.log.warning("[%s] %s: %s", request.id, request.path, type(error).__name__, exc_info=unforeseen)
         return problem
 
     async def close(self) -> None:
@@ -298,8 +314,8 @@ class CallService:
 
 
 @contextlib.contextmanager
-def _counted() -> Iterator[None]:
-    """Tell Prometheus how a call ended, and how long it took."""
+def _counted(*, over: bool = True) -> Iterator[None]:
+    """Tell Prometheus how a call ended, and how long it took; or, of one that only begins, how it did not."""
     started = time.perf_counter()
     try:
         yield
@@ -309,6 +325,8 @@ def _counted() -> Iterator[None]:
     except Problem as problem:
         metrics.CALLS.labels(str(problem.status)).inc()
         raise
+    if not over:
+        return
     metrics.CALLS.labels("200").inc()
     metrics.SECONDS.observe(time.perf_counter() - started)
 
@@ -321,6 +339,11 @@ def _is_own(kernel_name: str) -> bool:
         return False  # who calls the notebook in it is told
     if spec is None or spec.language != "python" or spec.env or not spec.argv:
         return False
+    if "-m" not in spec.argv or spec.argv[spec.argv.index("-m") + 1] not in (
+        "ipykernel_launcher",
+        "ipykernel",
+    ):
+        return False  # another kernel in this Python
     program: str = spec.argv[0]
     major, minor = sys.version_info[:2]
     if program in ("python", f"python{major}", f"python{major}.{minor}"):

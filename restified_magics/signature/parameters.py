@@ -288,7 +288,8 @@ Known: width
         if given not in parameters:
             name = unicodedata.normalize("NFKC", str(given))
             if name not in parameters:
-                problems[str(given)] = _unknown(name, parameters)
+                # a suggestion for each of thousands would take long, and nobody would read them
+                problems[str(given)] = _unknown(name, parameters, suggest=len(problems) < 100)
                 continue
         if name in bound or name in problems:  # two spellings of one name
             problems[name] = "is given twice. Leave one out"
@@ -305,9 +306,9 @@ Known: width
     return bound
 
 
-def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
+def _unknown(name: str, parameters: Mapping[str, Parameter], *, suggest: bool) -> str:
     if not parameters:
         return "is not a parameter: the notebook has none. Tag the cell that assigns it with `parameters`"
-    close = nearest(name, parameters)
+    close = nearest(name, parameters) if suggest else None
     hint = f" Did you mean {close!r}?" if close else ""
     return f"is not a parameter.{hint} Known: {', '.join(parameters)}"
