@@ -34,7 +34,7 @@ from restified_magics.in_kernel.warden import warden
 
 __all__ = ["BrokenKernelSpec", "Kernel", "TimeIsUp", "installed_kernels", "kernel_spec"]
 
-_LOST = 5.0  # seconds: after the reply, the end of the outputs comes at once, or never
+_LOST = 30.0  # seconds without any output after the reply: what comes at once, but on a busy machine, is lost
 _LONGEST = 90  # characters: the name of a socket in the file system may not be much longer
 
 # what Jupyter's classes log is told by our errors
@@ -237,10 +237,11 @@ class Kernel:
             hear: gets each message that the request puts out.
             deadline: when it is interrupted.
             buffers: binary parts of the message.
-            patience: seconds to wait for the end of the outputs once the reply is there.
+            patience: seconds to wait for the end of the outputs once the reply is there; where it is given,
+                their end may be lost.
 
         Raises:
-            KernelDied: the kernel ended.
+            KernelDied: the kernel ended, or its outputs were lost.
             TimeIsUp: the deadline has passed.
         """
         connection = self._connection
@@ -261,8 +262,10 @@ class Kernel:
                     raise stopped from None  # a second Ctrl-C: it does not wait for the first
                 stopped, until = error, self._interrupted(connection)
             if not answers.take(connection.received()):
-                if answers.reply is not None:
-                    break  # the end of the outputs was lost
+                if answers.reply is not None and patience < _LOST:
+                    break
+                if answers.reply is not None:  # the value may be among what was lost
+                    raise self._failure("answered, but the end of its outputs never came")
                 if self.has_ended():
                     raise stopped or self._failure(self._how_it_ended())
             if stopped is None and answers.reply is None and deadline is not None and deadline.passed:
