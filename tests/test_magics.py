@@ -494,6 +494,22 @@ def test_replay(ip, magics, write, capsys):
         magics("%restify --replay model.ipynb")
 
 
+def test_replay_of_an_old_notebook(ip, magics, tmp_path):
+    """A notebook from before nbformat 4, which has no cells but worksheets, is run like others."""
+    error = {"output_type": "pyerr", "ename": "E", "evalue": "", "traceback": []}
+    code = {"cell_type": "code", "language": "python", "metadata": {}, "collapsed": False}
+    cells = [
+        {**code, "input": "half = 2", "outputs": [], "prompt_number": 1},
+        {**code, "input": "half / 0", "outputs": [error], "prompt_number": 2},
+    ]
+    old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}}
+    old["worksheets"] = [{"cells": cells, "metadata": {}}]
+    (tmp_path / "old.ipynb").write_text(json.dumps(old))
+    magics("%restify --replay old.ipynb;")
+    assert ip.user_ns["half"] == 2
+    assert ip.rl_next_input == "half / 0"
+
+
 def test_save_never_hides_the_error(magics, write, tmp_path, capsys):
     """Where the failed call cannot be saved either, its own error is the one that is raised."""
     write("import os\nos.mkdir('taken.ipynb')\n1 / 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import json
 import math
 import pathlib
 import uuid
@@ -211,3 +212,19 @@ def test_any_text_is_a_value_or_a_clear_error(text):
     for parameter, _, _ in TEXTS:
         with contextlib.suppress(ValueError):
             read_text(parameter, text)
+
+
+def test_a_number_that_is_too_long_is_refused():
+    """Python reads no whole number of 5,000 digits from text; as a float it would be infinite."""
+    for kind in (int, float, int | float):
+        with pytest.raises(ValueError, match="at most 4300 digits"):
+            read_text(Parameter("x", type=kind, default=1), "9" * 5000)
+    assert read_text(Parameter("x", type=int, default=1), "9" * 4000) == int("9" * 4000)
+
+
+def test_an_item_that_is_too_long_says_what_to_write():
+    """What the reader of commas cannot take is an error in words, and JSON has no such limit."""
+    wanted = Parameter("x", type=list[str], declared=True)
+    with pytest.raises(ValueError, match="Write JSON"):
+        read_text(wanted, "a" * 200_000)
+    assert read_text(wanted, json.dumps(["a" * 200_000])) == ["a" * 200_000]

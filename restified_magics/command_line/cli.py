@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
@@ -119,6 +118,4 @@ def main() -> None:
     Exit codes: 0 all went well; 1 a cell failed; 2 wrong use, a value that the notebook does not take, or no
     notebook; 124 the time was up; 130 interrupted.
     """
-    if sys.path[:1] == [""]:
-        del sys.path[0]  # of `python -m`: what lies in the current folder is no module of the notebook's
     warnings.showwarning = _show_warning

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from restified_magics.core.media import JSON, TEXT, offered, render
+from restified_magics.errors import RestifiedError
 
 __all__ = ["Give", "results_only", "written"]
 
@@ -28,6 +29,10 @@ def results_only() -> Iterator[Give]:
 
     That of Python's ``print`` as well as that of C code and of the programs that a cell starts.
     """
+    if sys.stdout is None:
+        raise RestifiedError(
+            "stdout is closed, and results are written there. Send it somewhere: > /dev/null"
+        )
     sys.stdout.flush()
     kept = os.dup(1)
     reconfigure = getattr(sys.stdout, "reconfigure", None)

@@ -21,7 +21,16 @@ from restified_magics.signature.assignments import ParameterCell
 from restified_magics.signature.grammar import ParameterSet, read_parameters
 from restified_magics.signature.languages import Language, language_of
 
-__all__ = ["Cell", "Notebook", "Role", "load_json", "notebook_file", "read_notebook", "write_notebook"]
+__all__ = [
+    "Cell",
+    "Notebook",
+    "Role",
+    "load_json",
+    "notebook_file",
+    "read_notebook",
+    "upgraded",
+    "write_notebook",
+]
 
 Role = Literal["text", "code", "parameters", "return", "skip"]
 
@@ -280,7 +289,7 @@ def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) ->
             name, f"is in nbformat {major}, and this package knows up to 4. Is there a newer version of it?"
         )
     if major < 4:
-        node = _upgraded(node, name)
+        node = upgraded(node, name)
     listed = node.get("cells")
     if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
         raise NotebookError(name, "is not a valid notebook: its cells are not a list of objects")
@@ -293,7 +302,8 @@ def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) ->
     return notebook
 
 
-def _upgraded(node: dict[str, Any], name: str) -> dict[str, Any]:
+def upgraded(node: dict[str, Any], name: str) -> dict[str, Any]:
+    """The JSON of a notebook of an older nbformat, as that of nbformat 4."""
     import nbformat  # slow to import, and only notebooks from before 2014 need it
 
     try:

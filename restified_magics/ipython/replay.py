@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from restified_magics.core.notebook import load_json, read_notebook
+from restified_magics.core.notebook import load_json, read_notebook, upgraded
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.ipython.arguments import Arguments
 
@@ -37,6 +37,8 @@ def replay(arguments: Arguments, shell: Any) -> None:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
     notebook = read_notebook(node, str(path), path.absolute())
+    if node["nbformat"] < 4:
+        node = upgraded(node, str(path))
     outputs = [cell.get("outputs", ()) for cell in node["cells"]]
     failing = next(
         (

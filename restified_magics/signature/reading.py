@@ -39,6 +39,7 @@ __all__ = ["as_text", "bind_json", "bind_text", "read_json", "read_text"]
 
 _NONE = ("", "none", "null")
 _WHOLE = re.compile(r"\s*[+-]?\d+(_\d+)*\s*")
+_MOST_DIGITS = 4300  # of a whole number in text; Python reads no more by default
 _LONGEST_LITERAL = 1_000_000  # characters; JSON has no limit, Python's parser is slow and deep
 _SEVERAL = (
     list,
@@ -183,6 +184,8 @@ def _union(annotation: Any, text: str) -> Any:
     origins = {_origin(kind) for kind in kinds}
     if type(None) in origins and str not in origins and text.strip().lower() in _NONE:
         return None
+    if str not in origins and origins & {int, float} and len(text) > _MOST_DIGITS and _WHOLE.fullmatch(text):
+        raise ValueError(f"must have at most {_MOST_DIGITS} digits")  # as a float it would be infinite
     for kind in kinds:
         if kind is type(None):
             continue
@@ -227,7 +230,12 @@ def _items(kind: Any, text: str) -> Any:
         return list(value) if isinstance(value, set | tuple) else value
     if not text.strip():
         return []
-    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    try:
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
+    except csv.Error as error:
+        raise ValueError(
+            f'cannot be read as items with commas ({error}). Write JSON, such as ["a"]'
+        ) from None
     kinds = _tuple_types(kind)
     parts = [part.strip() for row in rows for part in row]
     return [
