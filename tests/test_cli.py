@@ -83,6 +83,23 @@ def test_what_goes_wrong_has_an_exit_code_and_words(restified, model, arguments,
     assert "restified_magics/" not in done.stderr
 
 
+def test_a_closed_stdout_is_told(restified, model, tmp_path):
+    """Where results have no place to go, that is said before anything runs."""
+    command = '"$0" -m restified_magics call model.ipynb x=1 >&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: stdout is closed"), done.stderr
+
+
+def test_what_lies_in_the_current_folder_is_no_module(restified, model, tmp_path):
+    """`python -m restified_magics` does not import a tempfile.py that happens to be there."""
+    (tmp_path / "tempfile.py").write_text("raise RuntimeError('imported')")
+    done = restified("show", "model.ipynb")
+    assert done.returncode == 0, done.stderr
+
+
 def test_timeout_is_124(restified, write):
     """A call that takes too long ends as the command `timeout` ends it."""
     write("while True:\n    pass")
@@ -286,6 +303,27 @@ def test_map_ends_at_the_first_failure_or_keeps_going(restified, model, tmp_path
     assert len(lines) == 5
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{'a': 1} if x == 1 else {'b': 2}", "call 2 has b, and the columns of this table"),
+        ("{'a': 1} if x == 1 else 5", "call 2 has value"),
+        ("5 if x == 1 else {'a': 1}", "call 2 has a"),
+    ],
+)
+def test_map_loses_no_value_that_fits_no_column(restified, write, value, told):
+    """A call whose value has other keys than the first one's is an error; as JSON all of them are there."""
+    write(parameters("x = 1"), returns(value))
+    done = restified("map", "model.ipynb", "--grid", "x=1,2", "-q")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Add --json" in done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    done = restified("map", "model.ipynb", "--grid", "x=1,2", "-q", "--json")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 2
+
+
 def test_map_goes_on_from_a_store(restified, write, tmp_path):
     """With `--store` a second run calls nothing again."""
     write(parameters("x = 1"), "import uuid", returns("str(uuid.uuid4())"))
@@ -302,10 +340,16 @@ def test_map_goes_on_from_a_store(restified, write, tmp_path):
         (["nothing.csv"], "nothing.csv: cannot be read"),
         (["--grid", "x"], "write --grid NAME=A,B"),
         (["--grid", "x=1", "--dask", "tcp://127.0.0.1:9"], "there is no scheduler"),
+        (["--grid", "x=1", "--files", "*.py"], "add --dask ADDRESS"),
+        (["--grid", "x=1", "--dask", "tcp://127.0.0.1:9", "--files", "../x"], "there is no scheduler"),
+        (["twice.csv"], "twice.csv: its header has x more than once"),
+        (["ragged.csv"], "ragged.csv, line 2: has more cells than the header"),
     ],
 )
-def test_map_used_wrong(restified, model, arguments, told):
+def test_map_used_wrong(restified, model, tmp_path, arguments, told):
     """Wrong use is 2, and says what to write."""
+    (tmp_path / "twice.csv").write_text("x,x\n1,2\n")
+    (tmp_path / "ragged.csv").write_text("x\n1,2\n")
     done = restified("map", "model.ipynb", *arguments)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert told in done.stderr

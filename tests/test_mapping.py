@@ -362,6 +362,67 @@ def test_a_killed_sweep_goes_on(counted, tmp_path):
     assert calls() == before + count - kept
 
 
+def test_what_ended_before_a_crash_is_not_made_again(counted, tmp_path):
+    """A call that ends its process takes none with it that had ended in the same batch."""
+    source = "import os\nif x == 50 and crash:\n    os._exit(1)"
+    model, _ = counted
+    node = json.loads(model.notebook.path.read_text())
+    node["cells"][0]["source"] += "\ncrash = True"
+    node["cells"][2]["source"] += "\n" + source
+    model = PythonModel(node, cwd=tmp_path)
+    store = tmp_path / "store"
+    values = model.map([{"x": n} for n in range(80)], workers=1, store=store, on_error="return")
+    assert isinstance(values.pop(50), TaskDied)
+    assert values == [[n, {"half": n / 2}] for n in range(80) if n != 50]
+    made = [path.name.partition("-")[0] for path in (tmp_path / "calls").iterdir()]
+    assert sorted(made) == sorted([*map(str, range(80)), *["50"] * (len(made) - 80)])
+    assert len(made) <= 82
+    assert len(list(store.rglob("*.call"))) == 79
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
+def test_what_ended_before_a_kill_is_not_made_again(counted, tmp_path):
+    """Each call of a batch is kept when it has ended, not when the batch has."""
+    _, calls = counted
+    program = (
+        "from restified_magics import PythonModel\n"
+        "if __name__ == '__main__':\n"
+        "    model = PythonModel('model.ipynb')\n"
+        "    sets = ({'x': n} for n in range(10**6))\n"
+        "    model.map(sets, store='store', workers=1)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    process = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path)
+    while calls() < 200:
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    before = calls()
+    kept = len(list((tmp_path / "store").rglob("*.call")))
+    assert 200 <= before <= kept + 1
+
+
+def test_a_value_that_cannot_be_kept_is_that_calls_failure(write, tmp_path):
+    """The others go on, and are kept."""
+    model = PythonModel(write(parameters("x = 1"), returns("x if x != 2 else (n for n in [1])")))
+    sets = [{"x": 1}, {"x": 2}, {"x": 3}]
+    values = model.map(sets, store=tmp_path / "store", on_error="return")
+    assert (values[0], values[2]) == (1, 3)
+    assert isinstance(values[1], ReturnError)
+    assert "store= cannot keep it" in str(values[1])
+    with pytest.raises(ReturnError) as caught:
+        model.map(sets, store=tmp_path / "store")
+    assert "In call 2 of the sweep" in caught.value.__notes__
+
+
+def test_two_sweeps_may_begin_with_one_new_folder(double, tmp_path):
+    """What another process has half written is not taken for a file of somebody else's."""
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".restified-sweep.json.12345.6789").write_text("{")
+    assert double.map([{"x": 1}], store=store) == [2]
+
+
 # ----------------------------------------------------------- progress and ending
 
 
@@ -421,6 +482,32 @@ def test_what_is_asked_wrong(double):
         double.map([{}], workers=0)
     with pytest.raises(ValueError, match="on_error must be"):
         double.map([{}], on_error="ignore")
+    with pytest.raises(ValueError, match="retries must be 0 or more"):
+        double.map([{}], retries=-1)
+    with pytest.raises(ValueError, match="leave one out"):
+        double.map([{}], as_completed=True, to_frame=True)
+    with pytest.raises(TypeError, match="a dict of values for each call; call 1 is 5"):
+        double.map([5])
+    for where in ({}, {"workers": 1}):
+        with pytest.raises(ValueError, match="Leave files= out"):
+            double.map([{}], files=["*.py"], **where)
+
+
+def test_a_seed_that_reaches_no_generator_is_refused(write):
+    """Kernels and threads have no generators to begin; a parameter named seed is given anywhere."""
+    path = write(parameters("x = 1"), returns("x"))
+    with (
+        concurrent.futures.ThreadPoolExecutor(2) as threads,
+        pytest.raises(ValueError, match="does not work with threads"),
+    ):
+        PythonModel(path).map([{}], seed=1, executor=threads)
+    with KernelModel(path) as model, pytest.raises(ValueError, match="generators of a kernel"):
+        model.map([{}], seed=1)
+    model = PythonModel(write(parameters("seed = 0"), returns("seed")))
+    before = random.getstate()
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        assert model.map([{}] * 4, seed=1, executor=threads) == model.map([{}] * 4, seed=1)
+    assert random.getstate() == before
 
 
 def test_kernels(write):

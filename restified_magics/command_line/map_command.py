@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import io
 import json
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import click
@@ -86,7 +87,7 @@ def command(  # noqa: PLR0913 - the options of a command
 
     The header of TABLE.csv names parameters; - is standard input. What is written has the columns of the
     table, and `value`, or a column for each key where the notebook returns a dict; with --keep-going also
-    `error`.
+    `error`. Calls that return other keys, or other kinds of values, need --json.
 
     \b
     restified map area.ipynb sizes.csv --workers 4 > areas.csv
@@ -97,11 +98,15 @@ def command(  # noqa: PLR0913 - the options of a command
         values, table = (table, *values), None  # there is no table
     if table is None and not grid:
         raise click.UsageError("which values? Name a CSV file of them, or give --grid NAME=A,B")
+    if files and dask is None:
+        raise click.UsageError(
+            "--files go to a cluster, and there is none: add --dask ADDRESS, or leave them out"
+        )
     with results_only() as give, contextlib.ExitStack() as ending:
         model = open_model(notebook, engine=engine, timeout=timeout)
         fixed = given_values(values)
         rows, count = parameter_sets(None if table is None else _rows(table), _grid(grid) or None)
-        outcomes = sweep(
+        outcomes = _begun(
             model,
             ({**fixed, **row} for row in rows),
             count,
@@ -126,6 +131,14 @@ def command(  # noqa: PLR0913 - the options of a command
             raise RestifiedError(f"{failed} calls failed: their errors are among the results")
 
 
+def _begun(*args: Any, **options: Any) -> Generator[Outcome, None, None]:
+    """A sweep; what is wrong with its options is wrong use of the command."""
+    try:
+        return sweep(*args, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def _rows(table: str) -> Iterator[dict[str, Given]]:
     try:
         with contextlib.ExitStack() as stack:
@@ -134,10 +147,22 @@ def _rows(table: str) -> Iterator[dict[str, Given]]:
                 if table == "-"
                 else stack.enter_context(open(table, encoding="utf-8-sig", newline=""))
             )
-            for row in csv.DictReader(file):
-                yield {
-                    name: Given(text) for name, text in row.items() if name is not None and text is not None
-                }
+            reader = csv.DictReader(file)
+            twice = [
+                name for name, count in collections.Counter(reader.fieldnames or ()).items() if count > 1
+            ]
+            if twice:
+                raise click.UsageError(
+                    f"{table}: its header has {', '.join(twice)} more than once. Give each column a name of "
+                    "its own"
+                )
+            for row in reader:
+                if None in row:
+                    raise click.UsageError(
+                        f"{table}, line {reader.line_num}: has more cells than the header. Put a cell with "
+                        "a comma in quotes"
+                    )
+                yield {name: Given(text) for name, text in row.items() if text is not None}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise click.UsageError(
             f"{table}: cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -197,7 +222,7 @@ class _Lines:
 
 
 class _Table:
-    """CSV, with the columns that the first call that went well has."""
+    """CSV, with the columns that the first call that went well has; one with others is an error."""
 
     def __init__(self, give: Give, *, errors: bool) -> None:
         self._give = give
@@ -212,7 +237,13 @@ class _Table:
         elif outcome.error is not None:
             self._early.append(outcome)
         else:
-            columns = outcome.value if isinstance(outcome.value, dict) else ["value"]
+            columns = list(outcome.value) if isinstance(outcome.value, dict) else ["value"]
+            if columns == ["value"] and "value" in outcome.params:
+                raise RestifiedError(
+                    "a parameter is named value, as the column of what is returned. Add --json"
+                )
+            if self._errors and "error" in (*outcome.params, *columns):
+                raise RestifiedError("error is a column of this table, and --keep-going adds one. Add --json")
             self._begin(list(dict.fromkeys([*outcome.params, *columns])), outcome)
 
     def end(self) -> None:
@@ -229,6 +260,13 @@ class _Table:
     def _outcome(self, outcome: Outcome) -> None:
         value = outcome.value if isinstance(outcome.value, dict) else {"value": outcome.value}
         told = {**_params(outcome), **(value if outcome.error is None else {"error": outcome.error})}
+        others = [str(name) for name in told if name not in self._names]
+        if others:
+            raise RestifiedError(
+                f"call {outcome.number + 1} has {', '.join(others)}, and the columns of this table, those of "
+                f"the first call, are {', '.join(map(str, self._names))}. Add --json: a line takes "
+                "any value"
+            )
         self._row([_cell(told.get(name)) for name in self._names])
 
     def _row(self, cells: list[Any]) -> None:

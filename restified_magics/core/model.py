@@ -289,9 +289,9 @@ class Model(abc.ABC):
             to_frame: give a DataFrame of the given and the returned values, a row a call.
             store: a folder that keeps each finished call, so that a sweep that was ended goes on there.
             seed: random generators of each call begin with a number made of this and its position; a
-                parameter named ``seed`` gets it too.
+                parameter named ``seed`` gets it too. In kernels and threads only such a parameter does.
             files: files that the cells read or import, from the notebook's folder on, also as patterns.
-                They go to workers that do not share this machine's folders.
+                They go to the workers of Dask, which may not share this machine's folders.
 
         Returns:
             The values in the order of the sets; or as `as_completed` and `to_frame` say.
@@ -312,6 +312,10 @@ class Model(abc.ABC):
         # the other way up: sweeps are made of executors, which need the Models
         from restified_magics.sweep.mapping import framed_outcomes, parameter_sets, sweep
 
+        if as_completed and to_frame:
+            raise ValueError(
+                "as_completed= gives outcomes as they come, and to_frame= a whole table: leave one out"
+            )
         sets, count = parameter_sets(params, grid)
         outcomes = sweep(
             self,

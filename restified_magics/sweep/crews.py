@@ -14,6 +14,7 @@ from restified_magics.sweep.parcels import (
     PRELOADED,
     Answer,
     Item,
+    Went,
     hard_limit,
     open_answer,
     opened,
@@ -23,16 +24,17 @@ from restified_magics.sweep.parcels import (
     run_here,
     run_there,
 )
+from restified_magics.sweep.store import Store
 
-__all__ = ["MOMENT", "Crew", "Here", "Went", "crew_for"]
+__all__ = ["MOMENT", "Crew", "Hear", "Here", "crew_for"]
 
 #: Seconds after which a worker begins no more calls of a batch.
 MOMENT = 0.1
 
 _PRELOADED = ("numpy", "pandas", "matplotlib", "matplotlib.pyplot", "scipy", "IPython")
 
-#: Whether each call went well, and its value or exception.
-Went = list[tuple[bool, Any]]
+#: Is told the place of a call in its batch, and how it went.
+Hear = Callable[[int, Went], object]
 
 
 class Crew(NamedTuple):
@@ -41,16 +43,17 @@ class Crew(NamedTuple):
     Attributes:
         executor: runs the batches.
         size: how many batches run at once.
-        submit: gives it a batch.
-        read: what a batch gave → whether each call went well, with its value or error; and the seconds.
+        submit: gives it a batch, and who hears of each call that has ended before the batch does, from any
+            thread. Only isolated processes tell.
+        read: what a batch gave → how each call went; and the seconds.
         weight: bytes that a call takes to be sent.
         end: nobody waits any more; it is told whether calls may still run.
     """
 
     executor: concurrent.futures.Executor
     size: int
-    submit: Callable[[Sequence[Item]], concurrent.futures.Future[Any]]
-    read: Callable[[Any], tuple[Went, float]]
+    submit: Callable[[Sequence[Item], Hear], concurrent.futures.Future[Any]]
+    read: Callable[[Any], tuple[list[Went], float]]
     weight: Callable[[Item], int]
     end: Callable[[bool], object]
 
@@ -73,8 +76,11 @@ def crew_for(
     executor: concurrent.futures.Executor | None,
     files: Sequence[str | os.PathLike[str]],
     limit: float | None,
+    store: Store | None,
 ) -> Crew:
     """The crew for a Model: as :meth:`Model.map` is told, with `limit` seconds for each call."""
+    if files and (executor is None or not _is_dask(executor)):
+        raise ValueError("files= go to the workers of a cluster; here the folder is there. Leave files= out")
     end: Callable[[bool], object] = bool  # an executor that was given is not ours to end
     if executor is None and workers is None:
         executor = Here()
@@ -83,13 +89,19 @@ def crew_for(
         executor = concurrent.futures.ThreadPoolExecutor(workers)
         end = functools.partial(_end_threads, executor, model)
     if isinstance(executor, Here | concurrent.futures.ThreadPoolExecutor):
-        submit = lambda items: executor.submit(run_here, model, items, limit, MOMENT)  # noqa: E731
-        return Crew(executor, _size(executor), submit, lambda done: done, lambda _: 1, end)
-    if executor is None:
-        from restified_magics.isolated.isolation import (
-            IsolatedExecutor,  # most sweeps in one process never need it
-        )
+        chosen = executor
+        threads = not isinstance(executor, Here)
 
+        def given(items: Sequence[Item], _: Hear) -> concurrent.futures.Future[Any]:
+            if threads:  # they share the random generators of this process
+                items = [item._replace(seed=None) for item in items]
+            return chosen.submit(run_here, model, items, limit, MOMENT, store)
+
+        return Crew(executor, _size(executor), given, lambda done: done, lambda _: 1, end)
+    # most sweeps in one process never need it
+    from restified_magics.isolated.isolation import IsolatedExecutor, TaskFuture
+
+    if executor is None:
         parcel = pack_model(model, local=True)
         ready = functools.partial(opened, parcel)  # while the call before it runs
         executor = isolated = IsolatedExecutor(
@@ -102,14 +114,17 @@ def crew_for(
     local = not _is_dask(executor)
     parcel = pack_model(model, files=files, local=local)
     work = run_there if local else run_far
-    chosen = executor
+    others = executor
     # else Dask may take the answer of a failed batch for that of the same batch, made again
-    options: dict[str, Any] = {} if local else {"pure": False}
+    options: dict[str, Any] = {"store": store} if local else {"pure": False}
 
-    def sent(items: Sequence[Item]) -> concurrent.futures.Future[Any]:
-        return chosen.submit(work, parcel, pack_items(items, model.name), limit, MOMENT, **options)
+    def sent(items: Sequence[Item], hear: Hear) -> concurrent.futures.Future[Any]:
+        future = others.submit(work, parcel, pack_items(items, model.name), limit, MOMENT, **options)
+        if isinstance(future, TaskFuture):
+            future.on_report = lambda told: hear(told[0], _read(told[1], model))
+        return future
 
-    def read(done: tuple[list[Answer], float]) -> tuple[Went, float]:
+    def read(done: tuple[list[Answer], float]) -> tuple[list[Went], float]:
         answers, seconds = done
         return [_read(answer, model) for answer in answers], seconds
 
@@ -123,11 +138,11 @@ def _is_dask(executor: concurrent.futures.Executor) -> bool:
     )
 
 
-def _read(answer: Answer, model: Model) -> tuple[bool, Any]:
+def _read(answer: Answer, model: Model) -> Went:
     try:
-        return True, open_answer(answer, model)
+        return Went(True, open_answer(answer, model), answer.kept)
     except Exception as error:  # noqa: BLE001 - it is the call's
-        return False, error
+        return Went(False, error)
 
 
 def _end_threads(executor: concurrent.futures.Executor, model: Any, running: bool) -> None:

@@ -19,10 +19,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from typing import Any, Literal, NamedTuple, Protocol
 
 from restified_magics.core.model import Model
-from restified_magics.errors import ParameterError, RestifiedError, TaskDied
+from restified_magics.core.telling import shorten
+from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
+from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.sweep.crews import MOMENT, Crew, Here, crew_for
-from restified_magics.sweep.parcels import Item, timed_out
+from restified_magics.sweep.parcels import Item, Went, timed_out
 from restified_magics.sweep.store import ABSENT, Store
 
 __all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep"]
@@ -120,12 +122,29 @@ def sweep(  # noqa: PLR0913 - the options of `Model.map`
         raise ValueError("give workers= or executor=, not both: an executor has its own workers")
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
+    if retries < 0:
+        raise ValueError(f"retries must be 0 or more, not {retries}")
+    if seed is not None:
+        _check_seed(model, executor)
     kept = None if store is None else Store(store, model.notebook)
     limit = model._limit(timeout)
-    crew = crew_for(model, workers, executor, files, limit)
+    crew = crew_for(model, workers, executor, files, limit, kept)
     run = _Sweep(model, crew, count, retries=retries, limit=limit, seed=seed, store=kept, read=read)
     shown = functools.partial(_bar, model, count) if progress else None
     return _given(run, enumerate(sets), on_error, shown)
+
+
+def _check_seed(model: Model, executor: concurrent.futures.Executor | None) -> None:
+    """A seed that reaches no generator is refused. A parameter named seed gets it anywhere."""
+    if "seed" in model.notebook.fields.parameters:
+        return
+    advice = "Add a parameter named seed to the notebook, and begin its generators with it"
+    if not isinstance(model, PythonModel):
+        raise ValueError(f"seed= does not reach the random generators of a kernel. {advice}")
+    if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+        raise ValueError(
+            f"seed= does not work with threads, which share their generators. {advice}; or use workers="
+        )
 
 
 def framed_outcomes(outcomes: Iterable[Outcome]) -> Any:
@@ -175,6 +194,13 @@ def _bar(model: Model, count: int | None) -> _Bar:
 # -------------------------------------------------------------------------- sweep
 
 
+class _Batch(NamedTuple):
+    """Calls that are out together, and what was heard of those that have ended, by their places in it."""
+
+    items: list[Item]
+    heard: dict[int, Went]
+
+
 class _Sweep:
     """A sweep that runs: what waits, what is out, what came back."""
 
@@ -200,7 +226,7 @@ class _Sweep:
         self._notebook = model.notebook
         self._parameters = self._notebook.fields.parameters
         self._batch = 1  # until it is known how long a call takes
-        self._out: dict[concurrent.futures.Future[Any], list[Item]] = {}
+        self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
         self._alone: collections.deque[Item] = collections.deque()
         self._back: collections.deque[Item] = collections.deque()
         self._tries: collections.Counter[int] = collections.Counter()
@@ -225,8 +251,9 @@ class _Sweep:
                     self._came(future, self._out.pop(future))
 
     def _send(self, items: list[Item]) -> None:
+        batch = _Batch(items, {})
         try:
-            self._out[self._crew.submit(items)] = items
+            self._out[self._crew.submit(items, batch.heard.__setitem__)] = batch
         except ParameterError as error:  # a value of one of them cannot travel
             if len(items) > 1:
                 self._alone.extend(items)
@@ -236,10 +263,10 @@ class _Sweep:
     def stop(self) -> None:
         """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
         running = bool(self._out)
-        for future, items in self._out.items():
+        for future, batch in self._out.items():
             if not future.cancel() and future.done() and self._store is not None:
                 with contextlib.suppress(Exception):  # what ended the sweep is what counts
-                    self._came(future, items)
+                    self._came(future, batch)
         self._crew.end(running)
 
     def _taken(self, sets: Iterator[tuple[int, Mapping[str, Any]]], more: bool) -> tuple[list[Item], bool]:
@@ -273,21 +300,28 @@ class _Sweep:
     def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
         """The call, unless its values are wrong, or it was done before."""
         seed = None if self._seed is None else _seed_of(self._seed, number)
+        key = None
+        if not isinstance(values, Mapping):
+            raise TypeError(
+                f"map takes a dict of values for each call; call {number + 1} is {shorten(values)}"
+            )
         try:
             params = bind(self._parameters, values, self._notebook.name, **self._read)
             if seed is not None and "seed" in self._parameters and "seed" not in params:
                 params["seed"] = seed
             if self._store is not None:
-                value = self._store.get(params, seed)
+                key = self._store.key(params, seed)
+                value = self._store.get(key)
                 if value is not ABSENT:
                     self._ready.append(Outcome(number, params, value))
                     return None
         except ParameterError as error:
             self._ready.append(Outcome(number, values, error=error))
             return None
-        return Item(number, params, seed)
+        return Item(number, params, seed, key)
 
-    def _came(self, future: concurrent.futures.Future[Any], items: list[Item]) -> None:
+    def _came(self, future: concurrent.futures.Future[Any], batch: _Batch) -> None:
+        items = batch.items
         try:
             went, seconds = self._crew.read(future.result())
         except concurrent.futures.BrokenExecutor as error:
@@ -297,25 +331,43 @@ class _Sweep:
             ) from error
         except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
             if len(items) > 1:
-                self._alone.extend(items)
+                self._broke(batch)
                 return
-            went, seconds = [(False, timed_out(error, self._notebook.name, self._limit))], MOMENT
-        for item, (well, what) in zip(items, went, strict=False):
-            self._ended(item, well, what)
+            went, seconds = [Went(False, timed_out(error, self._notebook.name, self._limit))], MOMENT
+        for item, how in zip(items, went, strict=False):
+            self._ended(item, how)
         self._back.extend(items[len(went) :])
         each = max(seconds / len(went), 1e-6)
         self._batch = max(1, min(int(MOMENT / each), _MOST))
 
-    def _ended(self, item: Item, well: bool, what: Any) -> None:
-        if well:
-            if self._store is not None:
-                self._store.put(item.params, item.seed, what)
-            self._ready.append(Outcome(item.number, item.params, what))
-            return
-        if self._tries[item.number] < self._retries and not isinstance(what, ParameterError):
+    def _broke(self, batch: _Batch) -> None:
+        """A batch ended early: what has ended is not made again, and what ran is made alone."""
+        for place, item in enumerate(batch.items):
+            if place in batch.heard:
+                self._ended(item, batch.heard[place])
+            elif not batch.heard:  # nothing is known
+                self._alone.append(item)
+            elif place - 1 in batch.heard:
+                self._alone.append(item)  # it ran
+            else:
+                self._back.append(item)
+
+    def _ended(self, item: Item, how: Went) -> None:
+        if how.well and self._store is not None and item.key is not None and not how.kept:
+            try:
+                self._store.put(item.key, how.what)
+            except ReturnError as error:  # a value that no store can keep is that call's failure
+                self._failed(item, error)
+                return
+        if how.well:
+            self._ready.append(Outcome(item.number, item.params, how.what))
+        elif self._tries[item.number] < self._retries and not isinstance(how.what, ParameterError):
             self._tries[item.number] += 1
             self._alone.append(item)
-            return
+        else:
+            self._failed(item, how.what)
+
+    def _failed(self, item: Item, what: Any) -> None:
         self._tries.pop(item.number, None)
         error = what if isinstance(what, Exception) else RestifiedError(f"the call ended by {what!r}")
         self._ready.append(Outcome(item.number, item.params, error=error))

@@ -10,6 +10,7 @@ import collections
 import contextlib
 import hashlib
 import importlib.util
+import itertools
 import os
 import pathlib
 import pickle
@@ -24,9 +25,11 @@ from typing import Any, NamedTuple
 import restified_magics
 from restified_magics.core.model import Model
 from restified_magics.core.telling import shorten
-from restified_magics.errors import ModelTimeout, ParameterError, RestifiedError, ReturnError
+from restified_magics.errors import ModelTimeout, ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.in_process.program import compiled
 from restified_magics.in_process.python_model import PythonModel
+from restified_magics.isolated.isolated_child import report
+from restified_magics.sweep.store import Key, Store
 from restified_magics.wire.encoding import Unencodable, pack, unpack
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "Answer",
     "Item",
     "Parcel",
+    "Went",
     "hard_limit",
     "open_answer",
     "opened",
@@ -59,11 +63,27 @@ class Item(NamedTuple):
         number: its position in the sweep, counted from 0.
         params: the values by name.
         seed: what random generators begin with, or None.
+        key: where a store keeps its value, or None.
     """
 
     number: int
     params: Mapping[str, Any]
     seed: int | None = None
+    key: Key | None = None
+
+
+class Went(NamedTuple):
+    """How a call went, for who asked for it.
+
+    Attributes:
+        well: it has a value.
+        what: the value, or the exception.
+        kept: the value is in the store already.
+    """
+
+    well: bool
+    what: Any
+    kept: bool = False
 
 
 class Answer(NamedTuple):
@@ -72,10 +92,12 @@ class Answer(NamedTuple):
     Attributes:
         kind: ``"pickle"``, ``"pack"`` or ``"error"``.
         content: bytes; JSON and its buffers; or the exception.
+        kept: the value is in the store already.
     """
 
     kind: str
     content: Any
+    kept: bool = False
 
 
 class Parcel(NamedTuple):
@@ -165,8 +187,12 @@ def open_answer(answer: Answer, model: Model) -> Any:
 
 
 def run_here(
-    model: Model, items: Sequence[Item], timeout: float | None, moment: float
-) -> tuple[list[tuple[bool, Any]], float]:
+    model: Model,
+    items: Sequence[Item],
+    timeout: float | None,
+    moment: float,
+    store: Store | None,
+) -> tuple[list[Went], float]:
     """Run calls of a batch in this process, with the objects themselves.
 
     Args:
@@ -174,27 +200,37 @@ def run_here(
         items: the calls.
         timeout: seconds that each may take.
         moment: seconds after which no more of them is begun.
+        store: keeps each value as soon as it is there, or None.
 
     Returns:
-        For each call that was made whether it went well and its value or exception; and the seconds.
+        How each call went that was made; and the seconds.
     """
     started = time.perf_counter()
-    outcomes: list[tuple[bool, Any]] = []
+    outcomes: list[Went] = []
     for item in items:
         try:
             with _seeded(item.seed, restore=True):
-                outcomes.append((True, model.execute(item.params, timeout=timeout)))
+                value = model.execute(item.params, timeout=timeout)
+            outcomes.append(Went(True, value, _kept(store, item, value)))
         except Exception as error:  # noqa: BLE001 - told to who asked for the sweep
-            outcomes.append((False, error))
+            outcomes.append(Went(False, error))
         if time.perf_counter() - started > moment:
             break
     return outcomes, time.perf_counter() - started
 
 
 def run_there(
-    parcel: Parcel, batch: bytes, timeout: float | None, moment: float, folder: str | None = None
+    parcel: Parcel,
+    batch: bytes,
+    timeout: float | None,
+    moment: float,
+    folder: str | None = None,
+    store: Store | None = None,
 ) -> tuple[list[Answer], float]:
     """Run calls of a batch in a process that is there for it, on this machine.
+
+    Each call that has ended while others follow is reported, as its place in the batch and its answer: the
+    process may end before the batch does.
 
     Args:
         parcel: the Model.
@@ -202,6 +238,7 @@ def run_there(
         timeout: seconds that each may take.
         moment: seconds after which no more of them is begun.
         folder: where the cells run, in place of the parcel's own.
+        store: keeps each value as soon as it is there, or None.
 
     Returns:
         The answers of those that were made, and the seconds that they took.
@@ -210,10 +247,11 @@ def run_there(
     items: Sequence[Item] = pickle.loads(batch)  # noqa: S301 - from who asked for the sweep
     answers: list[Answer] = []
     started = time.perf_counter()
-    for item in items:
-        answers.append(_answer(model, item, timeout))
+    for place, item in enumerate(items):
+        answers.append(_answer(model, item, timeout, store))
         if time.perf_counter() - started > moment:
             break
+        report((place, answers[-1]))
     return answers, time.perf_counter() - started
 
 
@@ -229,7 +267,16 @@ def run_far(parcel: Parcel, batch: bytes, timeout: float | None, moment: float) 
     limit = hard_limit(timeout, moment)
     bare = parcel._replace(files=b"")
     future = _executor().submit_within(limit, run_there, bare, batch, timeout, moment, _folder(parcel))
-    answers, seconds = result_while_wanted(future)
+    heard: dict[int, Answer] = {}
+    future.on_report = lambda told: heard.update([told])
+    try:
+        answers, seconds = result_while_wanted(future)
+    except (TaskDied, TimeoutError):
+        if 0 not in heard:
+            raise
+        # of this batch that is all; the call that ended the process is the first of another one
+        ended = itertools.takewhile(heard.__contains__, itertools.count())
+        answers, seconds = [heard[place] for place in ended], moment
     if not parcel.files:
         for answer in answers:
             _explain_missing(answer)
@@ -241,13 +288,24 @@ def hard_limit(timeout: float | None, moment: float) -> float | None:
     return None if timeout is None else moment + timeout + _GRACE
 
 
-def _answer(model: Model, item: Item, timeout: float | None) -> Answer:
+def _answer(model: Model, item: Item, timeout: float | None, store: Store | None) -> Answer:
     try:
         with _seeded(item.seed, restore=False):
             value = model.execute(item.params, timeout=timeout)
-        return _packed(value, model)
+        return _packed(value, model)._replace(kept=_kept(store, item, value))
     except Exception as error:  # noqa: BLE001 - told to who asked for the sweep
         return Answer("error", _portable(error))
+
+
+def _kept(store: Store | None, item: Item, value: Any) -> bool:
+    """Keep a value; where that fails, who asked for the sweep tries again, and tells why."""
+    if store is None or item.key is None:
+        return False
+    try:
+        store.put(item.key, value)
+    except RestifiedError:
+        return False
+    return True
 
 
 def _packed(value: Any, model: Model) -> Answer:

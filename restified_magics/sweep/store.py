@@ -14,19 +14,31 @@ import pathlib
 import threading
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from restified_magics.core.notebook import Notebook
-from restified_magics.errors import ParameterError, RestifiedError
+from restified_magics.errors import ParameterError, RestifiedError, ReturnError
 from restified_magics.wire.encoding import Unencodable, pack, unpack
 
-__all__ = ["ABSENT", "Store"]
+__all__ = ["ABSENT", "Key", "Store"]
 
 #: What :meth:`Store.get` gives for a call that has not been done.
 ABSENT: Any = object()
 
 _MARK = "restified-sweep.json"
 _FORMAT = 1
+
+
+class Key(NamedTuple):
+    """What decides the value of a call.
+
+    Attributes:
+        name: of its entry.
+        asked: what the entry says of itself.
+    """
+
+    name: str
+    asked: str
 
 
 class Store:
@@ -43,8 +55,9 @@ class Store:
         >>> import tempfile, restified_magics
         >>> notebook = restified_magics.PythonModel("examples/fibonacci.ipynb").notebook
         >>> store = Store(tempfile.mkdtemp() + "/calls", notebook)
-        >>> store.put({"n": 20}, None, 6765)
-        >>> store.get({"n": 20}, None), store.get({"n": 21}, None) is ABSENT
+        >>> done, other = store.key({"n": 20}, None), store.key({"n": 21}, None)
+        >>> store.put(done, 6765)
+        >>> store.get(done), store.get(other) is ABSENT
         (6765, True)
     """
 
@@ -52,11 +65,15 @@ class Store:
         self.path = pathlib.Path(path).expanduser().absolute()
         self._name = notebook.name
         self._version = _version(notebook)
+        self._returning = next((cell.number for cell in notebook.with_role("return")), 0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             mark = self.path / _MARK
             if not mark.exists():
-                if any(self.path.iterdir()):
+                # another process may begin with the folder at the same time: what it writes is no stranger's
+                half = f".{_MARK}."
+                others = [entry for entry in self.path.iterdir() if not entry.name.startswith(half)]
+                if others and not mark.exists():
                     raise RestifiedError(
                         f"store {self.path}: the folder holds other files. Give one that is empty, or new"
                     )
@@ -70,13 +87,8 @@ class Store:
                 f"store {self.path}: cannot be used: {error}. Give another folder"
             ) from error
 
-    def get(self, params: Mapping[str, Any], seed: int | None) -> Any:
-        """The value of a call, or `ABSENT`.
-
-        Raises:
-            ParameterError: a value is of a kind by which no call can be found again.
-        """
-        key, asked = self._key(params, seed)
+    def get(self, key: Key) -> Any:
+        """The value of a call, or `ABSENT`."""
         path = self._place(key)
         try:
             content = path.read_bytes()
@@ -85,7 +97,7 @@ class Store:
         except OSError as error:
             raise RestifiedError(f"store {self.path}: cannot be read: {error}") from error
         try:
-            return _value(content, asked)
+            return _value(content, key.asked)
         except (ValueError, LookupError, TypeError) as error:
             reason = str(error) or type(error).__name__
             warnings.warn(
@@ -93,19 +105,20 @@ class Store:
             )
             return ABSENT
 
-    def put(self, params: Mapping[str, Any], seed: int | None, value: Any) -> None:
-        """Keep the value of a call.
+    def put(self, key: Key, value: Any) -> None:
+        """Keep the value of a call; in any process of this machine.
 
         Raises:
-            RestifiedError: the value cannot be kept, or the folder not be written.
+            ReturnError: the value cannot be kept, which is a matter of this call only.
+            RestifiedError: the folder cannot be written.
         """
-        key, asked = self._key(params, seed)
         try:
             data, buffers = pack(value)
         except Unencodable as error:
-            raise RestifiedError(f"store: the value cannot be kept: {error}") from None
+            reason = f"store= cannot keep it: {error}"
+            raise ReturnError(self._name, cell=self._returning, reason=reason) from None
         parts = [data, *(bytes(buffer) for buffer in buffers)]
-        head = json.dumps({"format": _FORMAT, "call": asked, "sizes": [len(part) for part in parts]})
+        head = json.dumps({"format": _FORMAT, "call": key.asked, "sizes": [len(part) for part in parts]})
         body = head.encode() + b"\n" + b"".join(parts)
         path = self._place(key)
         try:
@@ -117,11 +130,15 @@ class Store:
                 "is kept; make room and run the sweep again, and it goes on from there"
             ) from error
 
-    def _place(self, key: str) -> pathlib.Path:
-        return self.path / key[:2] / f"{key[2:]}.call"
+    def _place(self, key: Key) -> pathlib.Path:
+        return self.path / key.name[:2] / f"{key.name[2:]}.call"
 
-    def _key(self, params: Mapping[str, Any], seed: int | None) -> tuple[str, str]:
-        """The name of a call's entry, and what it must say of itself."""
+    def key(self, params: Mapping[str, Any], seed: int | None) -> Key:
+        """Where a call is found.
+
+        Raises:
+            ParameterError: a value is of a kind by which no call can be found again.
+        """
         digest = hashlib.sha256(f"{self._version} {seed}".encode())
         for name in sorted(params):
             try:
@@ -132,7 +149,7 @@ class Store:
             for part in (name.encode(), data, *(bytes(buffer) for buffer in buffers)):
                 digest.update(len(part).to_bytes(8, "big") + part)
         asked = digest.hexdigest()
-        return hashlib.sha256(asked.encode()).hexdigest(), asked
+        return Key(hashlib.sha256(asked.encode()).hexdigest(), asked)
 
 
 def _version(notebook: Notebook) -> str:
