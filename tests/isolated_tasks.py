@@ -93,6 +93,13 @@ def fork_server_child():
         return pool.apply(math.factorial, [5])
 
 
+def spawned_child():
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(math.factorial, [5])
+
+
 def told(path):
     """Wait for a number that a task writes to a file."""
     latest = time.monotonic() + 20

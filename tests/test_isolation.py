@@ -282,6 +282,7 @@ def test_spawn():
     """Where there is no fork, a task gets a new Python, with the same guarantees."""
     with IsolatedExecutor(max_workers=1, start_method="spawn", ahead=0) as executor:
         assert executor.submit(math.factorial, 5).result(60) == 120
+        assert executor.submit(tasks.spawned_child).result(60) == 120
         with pytest.raises(TaskDied, match="exit code 3"):
             executor.submit(os._exit, 3).result(60)
         with pytest.raises(TimeoutError):
