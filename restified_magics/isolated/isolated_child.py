@@ -65,7 +65,7 @@ def serve(connection: Connection, initializer: Callable[[], object] | None = Non
     """Wait for one task, do it, and wait to be killed."""
     global _parent
     _be_alone()
-    # a spawned one is a daemon, so that who started it need not wait for it; it may have children all the same
+    # a spawned one is a daemon, so that its parent need not wait for it; it may have children all the same
     process: Any = multiprocessing.process.current_process()
     process._config["daemon"] = False
     if initializer is not None:
