@@ -531,6 +531,22 @@ def test_text_of_data_is_no_html(form):
     assert "insertAdjacentHTML" not in str(source)
 
 
+def test_dashboard_of_colab():
+    """A notebook of Colab is a Model without a tag; its own heading is the page's only title."""
+    from restified_magics.widgets.dashboard import is_model
+
+    notebook = node(
+        cell("# Area", kind="markdown"), '#@title The form\nwidth = 3 #@param {type:"integer"}', "width * 2"
+    )
+    assert is_model(notebook)
+    assert not is_model(node(cell("# `#@param`", kind="markdown"), "width = 3"))
+    dashboard = PythonModel(notebook).dashboard()
+    text, inner = dashboard.children
+    assert text.outputs[0]["data"]["text/markdown"] == "# Area"
+    assert [spec["name"] for spec in panel(inner).fields] == ["width"]
+    dashboard.close()
+
+
 def test_dashboard(form):
     """Title and text of the notebook's first markdown, and the form."""
     dashboard = PythonModel(AREA).dashboard(width=(0, 5))

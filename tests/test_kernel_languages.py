@@ -312,6 +312,20 @@ def test_examples_fail_clearly(name, params, message):
         KernelModel(EXAMPLES / f"{name}.ipynb")(**params)
 
 
+def test_a_form_shows_the_value_of_a_shell_once():
+    """What the `return` cell of a shell prints is its value, and not an output of its cells besides."""
+    made = KernelModel(EXAMPLES / "disk_usage.ipynb").form()
+    assert made.run()
+    assert made.wait(120)
+    result, outputs = made.children[-2:]
+    (value,) = result.outputs
+    assert "'bytes': " in value["data"]["text/plain"]
+    (printed,) = outputs.outputs
+    assert printed["text"].startswith("looked at ")
+    assert printed["text"].count("\n") == 1
+    made.close()
+
+
 def test_examples_are_where_they_are_said_to_be():
     """The index of the examples names them."""
     index = pathlib.Path(EXAMPLES / "README.md").read_text(encoding="utf-8")

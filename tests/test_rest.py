@@ -73,6 +73,8 @@ def server(tmp_path_factory):
     )
     put(root, "magic.ipynb", "%matplotlib inline\nx = !echo hello", returns("x"))
     put(root, "object.ipynb", returns("object()"))
+    put(root, "of_colab.ipynb", 'width = 3 #@param {type:"integer"}', "width * 2")
+    put(root, "no_model.ipynb", "width = 3")
     (root / "broken.ipynb").write_text("{")
     config = {"RestifiedApp": {"concurrency": 2, "queue": 20, "failed_runs_dir": "failed runs", "warm": True}}
     with serving(root, tmp_path_factory.mktemp("state"), config) as running:
@@ -266,6 +268,8 @@ def test_the_page(server):
     assert page.kind.startswith("text/html")
     text = page.body.decode()
     assert "Fibonacci number" in text
+    assert "of_colab.ipynb" in text
+    assert "no_model.ipynb" not in text
     assert "curl" in text
     assert 'href="/restified/%C3%A9chelle%20%26%20co/area%2050%25.ipynb"' in text
     assert "<script" not in text
