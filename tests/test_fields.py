@@ -91,6 +91,10 @@ FIELDS = [
     (inferred([[1], [2]]), "json", "[\n  [\n    1\n  ],\n  [\n    2\n  ]\n]", "[[3]]", [[3]]),
     (declared(list[dict[str, Any]] | None, default=None), "json", None, '[{"k": 1}]', [{"k": 1}]),
     (declared(list[list[int]], default=[]), "json", "[]", "[[3, 4]]", [[3, 4]]),
+    (inferred({1: 2}), "json", "{1: 2}", "{3: (4, 5)}", {3: (4, 5)}),
+    (inferred({"k": (1, 2)}), "json", "{'k': (1, 2)}", "{}", {}),
+    (declared(set[Literal["l", "r"]]), "several", [], ["1"], {"r"}),
+    (declared(pathlib.Path | None, default=None), "text", None, "a", pathlib.Path("a")),
     (inferred({"k": 1}), "json", '{\n  "k": 1\n}', '{"k": 2}', {"k": 2}),
     (
         declared(pathlib.Path, default=pathlib.Path("a.csv")),
@@ -137,6 +141,8 @@ WRONG = [
     (inferred(4.2, minimum=0, maximum=10), "nan", "must be at least 0, not nan"),
     (declared(int, default=1), "1.5", "must be a whole number, not '1.5'"),
     (declared(int, default=1), "", "is required"),
+    (declared(pathlib.Path, default=pathlib.Path("a.csv")), "", "is required"),
+    (inferred(1), "9" * 5000, "must have at most 4300 digits"),
     (declared(dt.date, default=dt.date(2026, 1, 31)), "", "is required"),
     (
         declared(AwareDatetime),
@@ -204,6 +210,21 @@ def test_a_table_is_uploaded_as_csv():
     with pytest.raises(ValueError, match="cannot be read as CSV"):
         field.read(Upload("t.csv", b""))
     assert field.read(None) is MISSING
+
+
+@pytest.mark.parametrize(
+    "annotation", ["Optional[pd.DataFrame]", "pandas.DataFrame | None", "typing.Union[pd.DataFrame, None]"]
+)
+def test_a_table_that_may_be_none(annotation):
+    """It is a file, too; a list of tables is none."""
+    assert make_field(Parameter("table", annotation=annotation, default=None)).kind == "table"
+    assert make_field(Parameter("table", annotation=f"list[{annotation}]", default=None)).kind == "text"
+
+
+def test_what_is_emptied_is_none():
+    """An optional path that is emptied is None, and not the present folder."""
+    field = make_field(declared(pathlib.Path | None, default=pathlib.Path("a.csv")))
+    assert field.read("") is None
 
 
 def test_an_expression_stays_the_notebooks():

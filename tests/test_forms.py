@@ -51,6 +51,14 @@ def type_in(form, **raw):
     panel(form).set_state({"values": {**panel(form).values, **raw}})
 
 
+def upload(form, field, name, *pieces, selection="1", count=None):
+    """What the page sends of a file that was chosen; as many pieces as there are of `count`."""
+    told = {"do": "upload", "field": field, "selection": selection, "name": name}
+    send(form, **told, what="begin")
+    for piece in pieces:
+        send(form, [memoryview(piece)], **told, what="piece", count=count or len(pieces))
+
+
 def shown(form):
     """The text of the result and of the outputs."""
     result, printed = form.children[-2:]
@@ -140,6 +148,21 @@ def test_interacts_abbreviations(form, override, values):
     """They override a field as they do in `interact`; a value that is not the notebook's default is given."""
     made = form(AREA, {"height": override})
     assert made.values == values
+
+
+def test_a_value_out_of_the_bounds_of_the_form(form):
+    """The error names the parameter."""
+    with pytest.raises(ParameterError, match=r"height must be at most 10, not 50"):
+        form(AREA, {"height": (0, 10)}, values={"height": 50})
+
+
+def test_labels_of_the_authors_widgets(form):
+    """A description is tied to its control; the author's own stays, and bind changes no widget."""
+    plain, own, wired = (ipywidgets.IntText(value=2) for _ in range(3))
+    own.description = "How high"
+    form(AREA, {"width": plain, "height": own})
+    PythonModel(AREA).bind({"width": wired}).close()
+    assert [each.description for each in (plain, own, wired)] == ["Width", "How high", ""]
 
 
 def test_labels_of_choices(form):
@@ -276,6 +299,115 @@ def test_without_tracebacks_there_is_no_source(form):
     made.close()
 
 
+def test_without_tracebacks_warnings_and_reprs_have_no_source(form):
+    """A warning is its message, IPython's traceback of a raising repr its last line, and no notebook is offered."""
+    source = "class Odd:\n    def __repr__(self): raise ValueError('odd')"
+    html = "class Html:\n    def _repr_html_(self): raise ValueError('odd html')"
+    notebook = node(
+        parameters("n = 1"),
+        # as Python itself writes it: pytest takes warnings that are raised
+        "import sys, warnings\ntold = 'hear me', UserWarning, '/srv/private/x.py', 3, 'warn(secret_formula)'\n"
+        "sys.stderr.write(warnings.formatwarning(*told))\nprint('between')",
+        f"{source}\n{html}\nOdd()",
+        "import traceback\nsecret_formula = ''\ntry: 1 / len(secret_formula)\nexcept Exception: traceback.print_exc()",
+        "Html()",
+        returns("Odd()"),
+    )
+    page = {}
+    for tracebacks in (True, False):
+        made = form(notebook, tracebacks=tracebacks)
+        made.run()
+        made.wait(60)
+        page[tracebacks] = json.dumps([panel(made).bar, *(child.outputs for child in made.children[-2:])])
+    assert "secret_formula" in page[True]
+    assert "Download the run as a notebook" in page[True]
+    for text in ("UserWarning: hear me", "between", "ValueError: odd", "ZeroDivisionError: division"):
+        assert text in page[False]
+    for text in ("secret_formula", "__repr__", "cell 3", "File ", "/srv", "run as a notebook", "Traceback"):
+        assert text not in page[False]
+    # nor can who knows how it is asked for have it
+    saved = []
+    panel(made).give_file = lambda *file: saved.append(file)
+    send(made, do="download", what="notebook")
+    assert saved == []
+
+
+def test_without_tracebacks_there_are_no_folders(write):
+    """The message that a file is gone names the file alone."""
+    path = write(*AREA["cells"])
+    made = PythonModel(path).form(tracebacks=False)
+    path.unlink()
+    made.run()
+    title = panel(made).bar["error"]["title"]
+    assert "model.ipynb" in title
+    assert str(path.parent) not in json.dumps(panel(made).bar)
+    made.close()
+
+
+def test_messages_are_bounded(form):
+    """An error of ten megabytes, and one of a callback, is cut, and says so."""
+    made = form(
+        node(
+            parameters("n = 1"),
+            returns("(lambda text: 1 / 0)('x' * 10) if n > 1 else [].index('x' * 10_000_000)"),
+        )
+    )
+    made.run()
+    made.wait(60)
+    assert "left out" in panel(made).bar["error"]["title"]
+    assert len(json.dumps(panel(made).bar)) < 300_000
+
+    @made.on_result
+    def broken(value):
+        raise RuntimeError("y" * 10_000_000)
+
+    made.set(n=0)
+    second = form()
+    second.on_result(broken)
+    second.run()
+    second.wait(60)
+    assert len(json.dumps(panel(second).bar)) < 10_000
+
+
+@pytest.mark.parametrize(("count", "each"), [(1000, 10), (40, 400_000)])
+def test_outputs_are_bounded(form, count, each):
+    """Of too many, or too large ones, the first and the last are shown, and how many are left out."""
+    source = f"from IPython.display import display\nfor i in range({count}): display({{'text/plain': f'{{i}}' + 'x' * {each}, 'text/html': f'<p>{{i}} ' + 'x' * {each}}}, raw=True)"
+    made = form(node(source, returns("1")))
+    made.run()
+    made.wait(60)
+    texts = shown(made)[1]
+    (note,) = [text for text in texts if "left out here" in text]
+    assert note.startswith(f"{count - len(texts) + 1:,} outputs of ")
+    assert texts[0].startswith("0x")
+    assert texts[-1].startswith(f"{count - 1}x")
+    assert len(json.dumps(made.children[-1].outputs)) < 5_000_000
+
+
+def test_what_is_unchanged_is_not_sent_again(form):
+    """While a cell runs on in silence, the page gets nothing, and a large output not at each look."""
+    gate = threading.Event()
+    source = "for i in range(5):\n    print(i * 'x' * 100_000, flush=True)"
+    made = form(
+        node(parameters("gate = None"), source, "gate.wait(60)", returns("1")),
+        {"gate": ipywidgets.fixed(gate)},
+    )
+    sent, looks, enough = [], [], threading.Event()
+    made.children[-1].observe(lambda change: sent.append(change["new"]), "outputs")
+
+    def look():
+        looks.append(made.state)
+        if len(looks) >= 8:
+            enough.set()
+
+    made.controller.watch(look)
+    made.run()
+    assert enough.wait(60)
+    gate.set()
+    made.wait(60)
+    assert 1 <= len(sent) <= 4
+
+
 def test_a_result_of_many_prints(form):
     """Ten thousand prints and an output of ten megabytes are cut, and it is said so."""
     made = form(node("for i in range(30_000): print(i)", returns("'x' * 10_000_000")))
@@ -317,6 +449,63 @@ def test_odd_results(form):
         found = shown(made)[0]
         assert (expected in found[0]) if expected else found == []
     assert "application/vnd.jupyter.widget-view+json" in made.children[-2].outputs[0]["data"]
+
+
+def test_hostile_results(form):
+    """Whatever a value's own methods raise, the run ends, its result is shown somehow, and the form lives on."""
+    made = form(
+        node(
+            parameters("which = 0"),
+            "class Odd:\n    def __repr__(self): raise SystemExit",
+            "class Sly:\n    def __getattr__(self, name): raise RuntimeError(name)",
+            "class Html:\n    def _repr_html_(self): raise ValueError",
+            returns("value = [Odd(), Sly(), Html()][which]"),
+        )
+    )
+    for which, expected in enumerate(("<Odd object>", "Sly", "<Html object>")):
+        made.set(which=which)
+        assert made.run()
+        assert made.wait(60)
+        assert made.state == "done", made.controller.failure
+        assert expected in shown(made)[0][0]
+        assert panel(made).bar["state"] == "done"
+        labels = [offer["label"] for offer in panel(made).bar["downloads"]]
+        assert labels == ["Download the run as a notebook"], labels
+
+
+def test_what_cannot_be_shown_is_told(form, monkeypatch):
+    """On the page, too."""
+    made = form()
+
+    def fail(run):
+        raise RuntimeError("no paper")
+
+    monkeypatch.setattr(made._views, "show", fail)
+    made.run()
+    assert made.wait(60)
+    assert panel(made).bar["complaints"] == ["the result could not be shown: RuntimeError: no paper"]
+
+
+def test_widgets_of_a_kernel_are_shown_as_text():
+    """The page talks to its own kernel alone: another one's widget has a text, where it has one."""
+    from restified_magics import KernelModel
+
+    notebook = node(
+        parameters("n = 2"),
+        "import ipywidgets\nprint('working')",
+        "ipywidgets.IntSlider(value=7)",
+        returns("n * 2"),
+    )
+    with KernelModel(notebook) as model:
+        made = model.form()
+        type_in(made, n="5")
+        send(made, do="run", values=panel(made).values)
+        assert made.wait(120)
+        assert made.value == 10
+        printed = made.children[-1].outputs
+        assert printed[0]["text"] == "working\n"
+        assert printed[1]["data"] == {"text/plain": "IntSlider(value=7)"}
+        made.close()
 
 
 def test_figures_of_two_forms_do_not_mix(form):
@@ -367,13 +556,96 @@ def test_download(form):
 def test_upload_in_pieces(form):
     """A file comes in pieces, and the Model gets its bytes."""
     made = form(node(parameters("blob: bytes = b''"), returns("len(blob)")))
-    for index, piece in enumerate((b"abc", b"de")):
-        send(made, [memoryview(piece)], do="upload", field="blob", name="a.bin", index=index, count=2)
+    upload(made, "blob", "a.bin", b"abc", b"de")
     assert panel(made).values["blob"] == "a.bin, 5 bytes"
     send(made, do="run", values=panel(made).values)
     made.wait(60)
     assert made.value == 5
     assert "blob" not in json.dumps(made.controller.history[0].keepsake)
+
+
+def test_an_upload_on_its_way_blocks_the_run(form):
+    """The field says that it is still being sent; a second selection gets no piece of the first one."""
+    made = form(node(parameters("blob: bytes = b''"), returns("blob")))
+    upload(made, "blob", "a.bin", b"abc", selection="1", count=2)
+    assert panel(made).values["blob"] == "a.bin, being sent"
+    assert panel(made).errors == {"blob": "is still being sent. Wait until it is there"}
+    assert not made.run()
+    upload(made, "blob", "b.bin", b"x", selection="2", count=2)
+    late = {"do": "upload", "field": "blob", "what": "piece", "count": 2}
+    send(made, [memoryview(b"de")], **late, selection="1", name="a.bin")
+    assert made.problems
+    send(made, [memoryview(b"y")], **late, selection="2", name="b.bin")
+    assert made.values == {"blob": b"xy"}
+    upload(made, "blob", "c.bin", selection="3")
+    send(made, do="upload", field="blob", what="lost", selection="3", why="it was moved")
+    assert panel(made).errors == {"blob": "could not be sent: it was moved. Choose it again"}
+
+
+def test_a_file_can_be_taken_back(form):
+    """Then the field is as it began."""
+    made = form(
+        node(
+            parameters(
+                "table: Optional[pd.DataFrame] = None",
+            ),
+            returns("table is None"),
+        )
+    )
+    upload(made, "table", "t.csv", b"a,b\n1,2\n")
+    assert list(made.values["table"]) == ["a", "b"]
+    send(made, do="upload", field="table", what="none")
+    assert (made.values, panel(made).values) == ({}, {"table": None})
+
+
+def test_a_table_is_read_once(form, monkeypatch):
+    """And not at each change of some other field; each run has a copy of its own."""
+    import pandas as pd
+
+    read, calls = pd.read_csv, []
+    monkeypatch.setattr(pd, "read_csv", lambda *given, **more: calls.append(1) or read(*given, **more))
+    source = "table: pd.DataFrame\nn = 1"
+    made = form(node(parameters(source), "table['a'] = table['a'] + n", returns("int(table['a'].sum())")))
+    upload(made, "table", "t.csv", b"a,b\n1,2\n")
+    for n in ("2", "3"):
+        type_in(made, n=n)
+        made.run()
+        made.wait(60)
+    assert made.value == 4
+    assert len(calls) == 1
+    upload(made, "table", "t.csv", b"", selection="2")
+    upload(made, "table", "t.csv", b"a\n5\n", selection="3")
+    assert made.values["table"]["a"].tolist() == [5]
+
+
+def test_values_that_a_browser_kept(form):
+    """Choices are kept by what they are called; what is not there any more is told, and the rest is filled."""
+    source = (
+        "from typing import Literal\nmode: Literal['a', 'b'] = 'a'  # Mode\n"
+        "sides: set[Literal['l', 'r']] = {'l'}\nn = 1\npair = (1.0, 2.0)\nsecret = ''  #@param {type: 'password'}"
+    )
+    made = form(node(parameters(source), returns("mode")))
+    assert panel(made).bar["keep"] == "area.ipynb: mode, sides, n, pair, secret"
+    send(made, do="kept", values={"mode": "b", "sides": ["r", "l"], "n": "5", "secret": "x", "gone": 1})
+    assert made.values == {"mode": "b", "sides": {"l", "r"}, "n": 5}
+    send(made, do="kept", values={"mode": "c", "sides": 7, "n": 8, "pair": ["3"]})
+    assert made.values == {"mode": "b", "sides": {"l", "r"}, "n": 5}
+    (complaint,) = panel(made).bar["complaints"]
+    assert "Mode has no choice 'c' now; sides has a control that cannot hold 7; n has a control" in complaint
+    send(made, do="reset")
+    assert panel(made).bar["complaints"] == []
+
+
+@pytest.mark.parametrize("raw", ["9", "-1", "x", 0, [], {"a": 1}, ["0"], True])
+def test_raw_values_that_no_control_holds(form, raw):
+    """They are wrong values, as any other."""
+    source = (
+        "from typing import Literal\nx: Literal['a', 'b'] = 'a'\nys: set[Literal['l']] = {'l'}\np = (1, 2)"
+    )
+    made = form(node(parameters(source), returns("x")))
+    type_in(made, x=raw, ys=raw if raw not in (["0"], []) else "0", p=raw)
+    assert set(made.problems) == {"x", "ys", "p"}
+    assert not made.run()
 
 
 def test_presets_and_history(form):
@@ -554,6 +826,14 @@ def test_dashboard(form):
     assert text.outputs[0]["data"]["text/markdown"].startswith("# Area of a rectangle\n\nAs *everybody*")
     assert isinstance(inner, Form)
     dashboard.close()
+
+
+def test_a_file_may_be_called_anything():
+    """Its name is text, and no Markdown, where a notebook has no title."""
+    made = PythonModel(node(returns("1")), name="a_b_<img src=x>*c*.ipynb").dashboard()
+    told = made.children[0].outputs[0]["data"]["text/markdown"]
+    assert told.startswith(r"# a\_b\_\<img src=x\>\*c\*\.ipynb")
+    made.close()
 
 
 def test_magics(ip, run, write, monkeypatch):

@@ -107,6 +107,16 @@ MODELS = {
         "    while i == 2 and not os.path.exists(gate): time.sleep(0.02)",
         returns("'over'"),
     ),
+    "odd": node(
+        parameters(
+            "from datetime import date, datetime\nfrom typing import Optional\n"
+            "exact = datetime(2026, 1, 31, 12, 0, 0, 123456)  # Exact\n"
+            "day: Optional[date] = None  # Day\n"
+            "ends: tuple[int, int]  # Ends\n"
+            "blob: Optional[bytes] = None  # Blob"
+        ),
+        returns("(exact.microsecond, day, blob, ends)"),
+    ),
     "forty": node(
         parameters("\n".join(f"parameter_{n} = {n}  # Parameter number {n} [mm]" for n in range(40))),
         returns("parameter_7"),
@@ -202,8 +212,8 @@ def test_every_type_by_its_label(voila, visit):
     field("Story").fill("one\ntwo")
     field("secret").fill("geheim")
     field("Shade").fill("#0000ff")
-    field("Note").fill("")
-    field("Note").fill("a note")
+    field("Note", exact=True).fill("")
+    field("Note", exact=True).fill("a note")
     field("Where").fill("other file.csv")
     field("Since").fill("2026-02-28")
     field("At", exact=True).fill("13:45")
@@ -263,7 +273,7 @@ def test_every_type_by_its_label(voila, visit):
     assert "7200" in values["moment"]
     press(page, "Reset")
     expect(field("Terms")).to_have_value("15")
-    expect(field("Note")).to_have_value("")
+    expect(field("Note", exact=True)).to_have_value("")
 
 
 def test_wrong_input(voila, visit):
@@ -365,9 +375,62 @@ def test_address(voila, visit):
     expect(every.get_by_label("Active")).not_to_be_checked()
 
 
-def test_downloads(voila, visit):
-    """The table as CSV and JSON, and the run as a notebook."""
+def test_a_slider_by_the_keyboard(voila, visit):
+    """Whole numbers move by one, others by their step; the name of a slider has that of its field."""
+    page = visit(voila + "everything.ipynb")
+    for label, name, before, after in (("Terms", "Terms", "15", "16"), ("Width", "Width", "4.2", "4.3")):
+        expect(page.get_by_label(label)).to_have_value(before)
+        page.get_by_role("slider", name=name).press("ArrowRight")
+        expect(page.get_by_label(label)).to_have_value(after)
+    area = visit(voila + "area.ipynb")
+    area.get_by_role("slider", name="Width").press("ArrowLeft")
+    expect(area.get_by_label("Width")).to_have_value("2.9")
+
+
+def test_names_and_blanks(voila, visit):
+    """Names read as words; what an empty date means stands beside it; microseconds are seen."""
+    page = visit(voila + "everything.ipynb")
+    expect(page.get_by_role("textbox", name="Weight required")).to_have_attribute("aria-required", "true")
+    expect(page.get_by_label("Terms count", exact=True)).to_have_value("15")
+    expect(page.get_by_role("checkbox", name="Note: none")).to_be_checked()
+    expect(page.get_by_text("Empty: date.today()")).to_be_visible()
+    odd = visit(voila + "odd.ipynb")
+    expect(odd.get_by_label("Exact")).to_have_value("2026-01-31T12:00:00.123456")
+    expect(odd.get_by_label("Day")).to_have_value("")
+    expect(odd.get_by_text("Empty: none").first).to_be_visible()
+    expect(odd.locator("[aria-required]")).to_have_count(1)
+    expect(odd.get_by_role("group", name="Ends required").get_by_label("from")).to_be_visible()
+    odd.get_by_label("Blob").set_input_files({"name": "b.bin", "mimeType": "text/plain", "buffer": b"abc"})
+    expect(odd.get_by_text("b.bin, 3 bytes")).to_be_visible()
+    odd.get_by_role("button", name="Remove").click()
+    expect(odd.get_by_text("b.bin, 3 bytes")).to_be_hidden()
+    expect(odd.get_by_label("Blob", exact=True)).to_be_focused()
+    odd.get_by_label("from").fill("1")
+    odd.get_by_label("to", exact=True).fill("2")
+    press(odd, "Run")
+    done(odd)
+    expect(odd.locator(".restified-result")).to_contain_text("123456")
+    expect(odd.locator(".restified-result")).to_contain_text("None, None, (1, 2)")
+
+
+def test_downloads(folder, visit):
+    """The table as CSV and JSON, and where tracebacks are shown the run as a notebook."""
+    with dashboard(folder / "table.ipynb", "--debug") as url:
+        page = visit(url)
+        downloads(page)
+        page.close()  # before its server goes
+
+
+def test_a_visitor_gets_no_source(voila, visit):
+    """Without tracebacks the notebook of the run is not offered."""
     page = visit(voila + "table.ipynb")
+    press(page, "Run")
+    done(page)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+    expect(page.get_by_role("button", name="Download the run")).to_have_count(0)
+
+
+def downloads(page):
     press(page, "Run")
     done(page)
     expect(page.locator(".restified-outputs img")).to_be_visible()

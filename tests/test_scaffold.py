@@ -35,6 +35,17 @@ def test_the_view_works_as_it_is(area):
     assert notebook.cells[-1].outputs[0].data["text/plain"] == "6"
 
 
+def test_a_result_is_seen(area):
+    """The View shows what became of a run, which printing in the thread of the run would not."""
+    assert view(area).exit_code == 0
+    path = area.with_name("area model_view.ipynb")
+    notebook = nbformat.read(path, 4)
+    notebook.cells.append(nbformat.v4.new_code_cell("form.run(), form.wait(60), latest.value"))
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
+    shown = notebook.cells[-1].outputs[0].data["text/plain"]
+    assert shown == "(True, True, 'The latest result is 6.')"
+
+
 def test_it_finds_the_model_from_another_folder(area, tmp_path):
     """The path in it is as seen from where the View is."""
     (tmp_path / "views").mkdir()

@@ -368,7 +368,8 @@ class Model(abc.ABC):
             presets: sets of values to choose from, by name.
             run_from_url: whether ``?run`` in the address of a Voila page runs the Model when the page is
                 opened; None is what the notebook's title says (``run-from-url: true``), else not.
-            tracebacks: show tracebacks and source lines of errors; None is yes, but not in Voila.
+            tracebacks: show tracebacks and source lines of errors and warnings, and offer the run as a
+                notebook, which has the source; None is yes, but not in Voila.
             **named: as `fields`.
 
         Raises:

@@ -13,6 +13,7 @@ from restified_magics.errors import CellError
 from restified_magics.widgets.controller import Controller, Past
 from restified_magics.widgets.cutting import LONGEST_LINE, cut
 from restified_magics.widgets.entries import Entry, FieldEntry, FixedEntry, WidgetEntry
+from restified_magics.widgets.without_source import without_folders
 
 __all__ = ["bar_state"]
 
@@ -82,14 +83,23 @@ def _error(controller: Controller, *, tracebacks: bool, unfolded: bool) -> dict[
     # a visitor learns the file's name, and not in which folder of the server it is
     shown_name = name if tracebacks else os.path.basename(name)
     if not isinstance(error, CellError):
-        return {"title": str(error).replace(name, shown_name), "where": type(error).__name__}
+        title = str(error).replace(name, shown_name)
+        if not tracebacks:
+            title = without_folders(title)
+        return {"title": cut(title, LONGEST_LINE), "where": type(error).__name__}
     line = f", line {error.line}" if error.line else ""
     where = f"{error.notebook.replace(name, shown_name)}, cell {error.cell}{line}"
-    told = {"title": f"{error.ename}: {error.evalue}" if error.evalue else error.ename, "where": where}
+    title = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
+    told = {"title": cut(title, LONGEST_LINE), "where": where}
     if not tracebacks:
         return told
     shown = "\n".join(error.traceback) or "".join(traceback.format_exception(error))
-    return {**told, "line": error.source_line, "traceback": _COLORS.sub("", shown), "open": unfolded}
+    return {
+        **told,
+        "line": cut(error.source_line or "", LONGEST_LINE),
+        "traceback": cut(_COLORS.sub("", shown)),
+        "open": unfolded,
+    }
 
 
 def _past(past: Past, entries: Mapping[str, Entry]) -> str:

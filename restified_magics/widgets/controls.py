@@ -139,8 +139,8 @@ def _of_text(parameter: Parameter, kind: Any) -> Kind:
 
 def _names_table(parameter: Parameter) -> bool:
     """Whether the parameter is annotated as a pandas DataFrame, which reading does not import."""
-    words = parameter.annotation.replace(" ", "").split("|")
-    return any(word.strip("'\"").rpartition(".")[2] == "DataFrame" for word in words)
+    words = {word.rpartition(".")[2] for word in re.findall(r"[\w.]+", parameter.annotation)}
+    return "DataFrame" in words and words <= {"DataFrame", "Optional", "Union", "None"}
 
 
 def _choices_of_items(kind: Any) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,10 +67,15 @@ def _text(model: Model) -> str:
     """The notebook's first markdown, under a title: its own, or else that of the form or of the file."""
     notebook = model.notebook
     first = next((cell.source for cell in notebook.with_role("text") if cell.source.strip()), "").lstrip()
-    parts = [first] if first.startswith("# ") else [f"# {notebook.title}", first]
+    parts = [first] if first.startswith("# ") else [f"# {_escaped(notebook.title)}", first]
     if notebook.fields.description:
         parts.append(notebook.fields.description)
     return "\n\n".join(part for part in parts if part)
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is: a file may be called anything."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+.!|$&~-])", r"\\\1", text)
 
 
 # ---------------------------------------------------------------------- Voila

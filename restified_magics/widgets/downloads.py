@@ -45,12 +45,13 @@ class Download:
     content: Callable[[], bytes]
 
 
-def downloads(model: Model, run: Run) -> list[Download]:
+def downloads(model: Model, run: Run, *, source: bool) -> list[Download]:
     """What can be saved of a run that has ended.
 
     Args:
         model: the Model.
         run: the run.
+        source: also the notebook of the run, which has the source of the Model.
     """
     notebook = run.notebook
     stem = notebook.path.stem if notebook.path is not None else model.name.strip("<>").removesuffix(".ipynb")
@@ -68,8 +69,10 @@ def downloads(model: Model, run: Run) -> list[Download]:
                 functools.partial(render, value, media_type),
             )
             for media_type, label, suffix in _FILES
-            if media_type in available
+            if media_type in available and (media_type != JSON or CSV in available or _is_json(value))
         ]
+    if not source:
+        return found
     executed = Download(
         "notebook",
         "Download the run as a notebook",
@@ -78,3 +81,12 @@ def downloads(model: Model, run: Run) -> list[Download]:
         lambda: json.dumps(run.result.notebook, indent=1, ensure_ascii=False).encode(),
     )
     return [*found, executed]
+
+
+def _is_json(value: object) -> bool:
+    """Whether a value can be written as JSON, as a thing of a class of the notebook's own cannot."""
+    try:
+        render(value, JSON)
+    except Exception:  # noqa: BLE001 - ours, or what the value's own methods raise
+        return False
+    return True

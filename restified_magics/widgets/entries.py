@@ -8,7 +8,7 @@ would, and ``fixed(3)`` is given without a field.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -17,7 +17,7 @@ from restified_magics.core.telling import is_same, shorten
 from restified_magics.signature.parameters import MISSING, Parameter
 from restified_magics.widgets.fields import Field, Raw, Upload, make_field
 
-__all__ = ["Entry", "FieldEntry", "FixedEntry", "LinkedEntry", "WidgetEntry", "make_entry"]
+__all__ = ["Entry", "FieldEntry", "FileEntry", "FixedEntry", "LinkedEntry", "WidgetEntry", "make_entry"]
 
 # The kinds of fields whose control shows any text.
 _WRITABLE = ("text", "number", "slider", "textarea", "json", "suggest", "color")
@@ -72,10 +72,9 @@ class FieldEntry(Entry):
         self.field = field
         self.parameter = field.parameter
         self.raw: Raw = field.initial
-        self.upload: Upload | None = None
 
     def read(self) -> Any:
-        return self.field.read(self.upload if self.upload is not None else self.raw)
+        return self.field.read(self.raw)
 
     def set(self, value: Any) -> None:
         raw = self.field.raw_of(value)
@@ -91,8 +90,8 @@ class FieldEntry(Entry):
         self.take(raw)
 
     def take(self, raw: Raw) -> None:
-        """Hold a raw value, whatever it means; a file comes by :meth:`give` alone."""
-        if self.field.kind not in ("file", "table") and raw != self.raw:
+        """Hold a raw value, whatever it means."""
+        if raw != self.raw:
             self.raw, self.refused = raw, ""
 
     def refuse(self, text: str, why: str) -> None:
@@ -100,14 +99,76 @@ class FieldEntry(Entry):
             self.take(text)
         super().refuse(text, why)
 
-    def give(self, upload: Upload) -> None:
-        """Hold a file."""
-        self.upload = upload
-        self.raw = f"{upload.name}, {len(upload.content):,} bytes"
+    def reset(self) -> None:
+        super().reset()
+        self.raw = self.field.initial
+
+
+class FileEntry(FieldEntry):
+    """A field for a file, which the page sends in pieces."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__(field)
+        self._selection: Any = None  # of which a file is on its way
+        self._pieces: list[bytes] = []
+        self._upload: Upload | None = None
+        self._made: Any = MISSING  # of the upload: a large table is not read at each look
+        self._wrong = ""
+
+    def read(self) -> Any:
+        if self._selection is not None:
+            raise ValueError("is still being sent. Wait until it is there")
+        if self._upload is None:
+            return self.field.read(self.raw)
+        if self._made is MISSING and not self._wrong:
+            try:
+                self._made = self.field.read(self._upload)
+            except ValueError as error:
+                self._wrong = str(error)
+        if self._wrong:
+            raise ValueError(self._wrong)
+        # what a run does with its table, the next one does not see
+        return self._made.copy() if hasattr(self._made, "copy") else self._made
+
+    def take(self, raw: Raw) -> None:
+        """Nothing: a file comes by :meth:`hear` alone."""
+
+    def hear(self, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> bool:
+        """Take what the page says of a file; tell whether that changes anything.
+
+        Args:
+            message: has ``what``: ``begin``, ``piece``, ``lost`` or ``none``; and a ``selection``, so that
+                pieces of a file that was chosen before are not mixed with those of the present one.
+            buffers: the piece.
+        """
+        what, selection = message["what"], message.get("selection")
+        if what == "none":
+            self.reset()
+        elif what == "begin":
+            self.reset()
+            self._selection = selection
+            self.raw = f"{message['name']}, being sent"
+        elif selection != self._selection:
+            return False
+        elif what == "lost":
+            self.reset()
+            self.refuse("", f"could not be sent: {message['why']}. Choose it again")
+        else:
+            self._pieces.append(bytes(buffers[0]))
+            if len(self._pieces) < message["count"]:
+                return False
+            self._give(Upload(message["name"], b"".join(self._pieces)))
+        return True
 
     def reset(self) -> None:
         super().reset()
-        self.upload, self.raw = None, self.field.initial
+        self._selection, self._pieces, self._upload = None, [], None
+        self._made, self._wrong = MISSING, ""
+
+    def _give(self, upload: Upload) -> None:
+        self.reset()
+        self._upload = upload
+        self.raw = f"{upload.name}, {len(upload.content):,} bytes"
 
 
 class FixedEntry(Entry):
@@ -205,6 +266,10 @@ class LinkedEntry(Entry):
         return {**spec, "kind": "linked", "hint": ""}  # nobody writes it
 
 
+def _of_field(field: Field) -> FieldEntry:
+    return (FileEntry if field.kind in ("file", "table") else FieldEntry)(field)
+
+
 def make_entry(parameter: Parameter, override: Any = None) -> Entry:
     """The entry of a parameter.
 
@@ -223,19 +288,19 @@ def make_entry(parameter: Parameter, override: Any = None) -> Entry:
         3
     """
     if override is None:
-        return FieldEntry(make_field(parameter))
+        return _of_field(make_field(parameter))
     if isinstance(override, ipywidgets.fixed):
         return FixedEntry(parameter, override.value)
     if isinstance(override, ipywidgets.Widget):
         return WidgetEntry(parameter, override)
     if isinstance(override, Parameter):
-        return FieldEntry(make_field(dataclasses.replace(override, name=parameter.name), always=True))
+        return _of_field(make_field(dataclasses.replace(override, name=parameter.name), always=True))
     if isinstance(override, bool | int | float | str):
-        return FieldEntry(make_field(_beginning_with(parameter, override), always=True))
+        return _of_field(make_field(_beginning_with(parameter, override), always=True))
     if isinstance(override, tuple) and len(override) in (2, 3) and all(map(_is_number, override)):
         low, high, *step = override
         bounded = dataclasses.replace(parameter, minimum=low, maximum=high, step=step[0] if step else None)
-        return FieldEntry(make_field(bounded))
+        return _of_field(make_field(bounded))
     if isinstance(override, Mapping | Iterable):
         return _choices(parameter, override)
     raise TypeError(
@@ -266,4 +331,4 @@ def _choices(parameter: Parameter, override: Any) -> Entry:
         raise TypeError(f"{parameter.name}: there are no choices. Give at least one")
     # values of the author's own, taken as they are
     chosen = dataclasses.replace(parameter, choices=values, free_choice=False, type=Any, declared=False)
-    return FieldEntry(make_field(chosen, labels))
+    return _of_field(make_field(chosen, labels))

@@ -8,7 +8,9 @@ nothing, so that the Model runs with the very default of its notebook.
 
 from __future__ import annotations
 
+import ast
 import datetime
+import pathlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -104,6 +106,8 @@ class Field:
         Raises:
             ValueError: it means none; the message reads after the field's label.
         """
+        if not self._fits(raw):
+            raise ValueError("has a value that its control cannot hold. Give it again")
         if raw == self.initial and not (self.parameter.required or self.always):
             return MISSING
         if raw is None or (self.empty_is_blank and _is_empty(raw)):
@@ -121,6 +125,41 @@ class Field:
         if value is None and self.blank and None not in self.choices:
             return None
         return _WRITERS.get(self.kind, _write_text)(self, value)
+
+    def raw_of_kept(self, kept: Any) -> Raw:
+        """The raw value that a browser kept, where choices are told by what they are called.
+
+        Raises:
+            ValueError: it is none, or a choice is not there any more.
+        """
+        raw = kept
+        if self.kind == "select" and kept is not None:
+            raw = self._chosen(kept)
+        elif self.kind == "several" and isinstance(kept, list):
+            raw = [self._chosen(each) for each in kept]
+        if not self._fits(raw):
+            raise ValueError(f"has a control that cannot hold {shorten(kept)}")
+        return raw  # type: ignore[no-any-return]
+
+    def _chosen(self, label: Any) -> str:
+        if label not in self.labels:
+            raise ValueError(f"has no choice {shorten(label)} now")
+        return str(self.labels.index(label))
+
+    def _fits(self, raw: Any) -> bool:
+        """Whether its control can hold this raw value: who sends another one is no page of ours."""
+        if raw is None or isinstance(raw, Upload):
+            return True
+        numbers = [str(index) for index in range(len(self.choices))]
+        if self.kind == "checkbox":
+            return isinstance(raw, bool)
+        if self.kind == "select":
+            return raw in numbers
+        if self.kind == "several":
+            return isinstance(raw, list) and all(each in numbers for each in raw)
+        if self.kind in ("pair", "moment"):
+            return isinstance(raw, list) and len(raw) == 2 and all(isinstance(each, str) for each in raw)
+        return isinstance(raw, str)
 
     def spec(self) -> dict[str, Any]:
         """What the page needs to know of it, as JSON."""
@@ -187,9 +226,18 @@ def make_field(
         shown,
         blank=blank,
         always=always,
-        empty_is_blank=kind in _EMPTY_IS_BLANK or (bool(blank) and untyped and kind == "text"),
+        empty_is_blank=kind in _EMPTY_IS_BLANK
+        or (kind == "text" and ((bool(blank) and untyped) or _is_path(parameter))),
     )
     return replace(made, initial=_initial(made))
+
+
+def _is_path(parameter: Parameter) -> bool:
+    """Whether it takes a path, and no other text: nothing is no path, though Python makes ``.`` of it."""
+    given = [kind for kind in alternatives(parameter.enforced.type) if kind is not type(None)]
+    return bool(given) and all(
+        isinstance(cls := origin(kind), type) and issubclass(cls, pathlib.PurePath) for kind in given
+    )
 
 
 def _initial(made: Field) -> Raw:
@@ -250,6 +298,8 @@ def _read_select(made: Field, raw: Any) -> Any:
 
 
 def _read_several(made: Field, raw: Any) -> Any:
+    if made.parameter.required and not raw:
+        raise ValueError("is required")
     return made.parameter.enforced.coerce([made.choices[int(index)] for index in raw])
 
 
@@ -344,8 +394,12 @@ def _write_json(made: Field, value: Any) -> Raw:
     import json
 
     try:
-        return json.dumps(value, ensure_ascii=False, indent=2)
-    except (TypeError, ValueError):
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+        if repr(json.loads(text)) == repr(value):
+            return text
+        literal = repr(value)  # keys that are no text, tuples, sets: as Python writes them
+        return literal if repr(ast.literal_eval(literal)) == literal else text
+    except (TypeError, ValueError, SyntaxError, RecursionError):
         return as_text(value)
 
 

@@ -12,17 +12,26 @@ import ipywidgets
 
 from restified_magics.core.model import Model
 from restified_magics.core.result import Result
+from restified_magics.core.runs import Run
 from restified_magics.errors import ParameterError
+from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.parameters import MISSING
 from restified_magics.signature.parameters import bind as check
 from restified_magics.widgets.address import fill_from_address, in_voila
 from restified_magics.widgets.bar import bar_state
 from restified_magics.widgets.controller import Controller, Reading
 from restified_magics.widgets.downloads import Download, downloads
-from restified_magics.widgets.entries import Entry, FieldEntry, LinkedEntry, WidgetEntry, make_entry
-from restified_magics.widgets.fields import Upload
+from restified_magics.widgets.entries import (
+    Entry,
+    FieldEntry,
+    FileEntry,
+    LinkedEntry,
+    WidgetEntry,
+    make_entry,
+)
 from restified_magics.widgets.panel import Panel
 from restified_magics.widgets.result_views import ResultViews
+from restified_magics.widgets.without_source import without_folders
 
 __all__ = ["Form", "bind"]
 
@@ -45,6 +54,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     """
 
     controller: Controller = None  # type: ignore[assignment]
+    _places_widgets = True  # the author's own, between the panels
 
     def __init__(  # noqa: PLR0913 - the options of a form
         self,
@@ -70,17 +80,23 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         kept, begin = _beginning(model, values or {})
         self._entries = _entries(model, {**(overrides or {}), **kept})
         for name, value in begin.items():
-            self._entries[name].set(value)
+            try:
+                self._entries[name].set(value)
+            except ValueError as error:  # as an override has bounds of its own
+                raise ParameterError(model.name, {name: str(error)}) from None
+        self._title = without_folders(model.notebook.title)  # a notebook without a title may have a path
+        self._keep = f"{self._title}: {', '.join(self._entries)}"
         self._attempt = 0
         self._reveals = False
-        self._uploads: dict[str, list[bytes]] = {}
         self._linked: list[tuple[Controller, Callable[[Any], object]]] = []
+        self._offers: tuple[Run | None, list[Download]] = (None, [])
         self._shown: Any = None
         self._showing = threading.RLock()
         self.controller = Controller(
             model, self._read, auto=run == "auto", timeout=timeout, keepsake=self._keepsake
         )
-        self._views = ResultViews(tracebacks=self._tracebacks)
+        # widgets that another process made are none of this page's
+        self._views = ResultViews(tracebacks=self._tracebacks, live=isinstance(model, PythonModel))
         self._panels, children = self._laid_out()
         super().__init__([*children, *self._views.widgets])
         self.add_class("restified-form")
@@ -194,7 +210,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         former = self._entries[name]
         if isinstance(former, WidgetEntry):
             former.close()
-        entry = LinkedEntry(former.parameter, origin.model.notebook.title)
+        entry = LinkedEntry(former.parameter, origin._title)
         self._entries[name] = entry
         self._respecify()
 
@@ -229,13 +245,12 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def _laid_out(self) -> tuple[list[Panel], list[Any]]:
         """One panel for all fields and the bar; an author's own widgets stand between panels."""
         group = f"{os.getpid()}-{next(_groups)}"
-        title = self.model.notebook.title
         children: list[Any] = []
         panels: list[Panel] = []
         collected: list[str] = []
 
         def panel(**more: Any) -> None:
-            made = Panel(group=group, name=title, **self._panel_state(collected), **more)
+            made = Panel(group=group, name=self._title, **self._panel_state(collected), **more)
             made.observe(self._on_values, ["values", "typed"])
             made.on_msg(self._on_message)
             panels.append(made)
@@ -246,6 +261,8 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             if isinstance(entry, FieldEntry | LinkedEntry):
                 collected.append(name)
             elif isinstance(entry, WidgetEntry):
+                if not self._places_widgets:
+                    continue
                 if collected:
                     panel()
                 children.append(_labelled(entry))
@@ -297,7 +314,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         doing = message.get("do")
         try:
             if doing == "upload":
-                self._take_piece(message, bytes(buffers[0]))
+                self._do_upload(message, buffers)
             elif doing in self._commands:
                 self._commands[doing](self, message)
         except Exception as error:  # noqa: BLE001 - the page shows it, and the log has it
@@ -317,6 +334,21 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         if not quiet:
             self.controller.changed()
 
+    def _do_kept(self, message: Mapping[str, Any]) -> None:
+        """Values that the browser kept, perhaps of a former version of the notebook."""
+        problems = []
+        for name, kept in message["values"].items():
+            entry = self._entries.get(name)
+            if isinstance(entry, FieldEntry) and not entry.field.secret:
+                try:
+                    entry.take(entry.field.raw_of_kept(kept))
+                except ValueError as error:
+                    problems.append(f"{entry.parameter.label} {error}")
+        self._refresh()
+        self.controller.changed()
+        if problems:
+            raise ValueError("; ".join(problems))
+
     def _do_preset(self, message: Mapping[str, Any]) -> None:
         self.set(self._presets[message["name"]])
 
@@ -334,21 +366,16 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         "run": _do_run,
         "fill": _do_fill,
         "preset": _do_preset,
+        "kept": _do_kept,
         "again": _do_again,
         "download": _do_download,
         "cancel": lambda self, _message: self.cancel(),
         "reset": lambda self, _message: self.reset(),
     }
 
-    def _take_piece(self, message: Mapping[str, Any], piece: bytes) -> None:
-        name = message["field"]
-        pieces = self._uploads.setdefault(name, [])
-        if message["index"] == 0:
-            pieces.clear()
-        pieces.append(piece)
-        entry = self._entries.get(name)
-        if message["index"] == message["count"] - 1 and isinstance(entry, FieldEntry):
-            entry.give(Upload(message["name"], b"".join(self._uploads.pop(name))))
+    def _do_upload(self, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
+        entry = self._entries.get(message["field"])
+        if isinstance(entry, FileEntry) and entry.hear(message, buffers):
             self._refresh()
             self.controller.changed()
 
@@ -397,12 +424,15 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         """Bring the page up to date, from any thread."""
         with self._showing:
+            if self.controller.run is not None:
+                try:
+                    self._views.show(self.controller.run)
+                except Exception as error:  # noqa: BLE001 - the bar below tells it
+                    self.controller.complain("the result could not be shown", error)
             bar = self._bar()
             if bar != self._shown:
                 self._shown = bar
                 self._panels[-1].bar = bar
-            if self.controller.run is not None:
-                self._views.show(self.controller.run)
 
     def _bar(self) -> dict[str, Any]:
         shown = bar_state(self.controller, self._entries, tracebacks=self._tracebacks, unfolded=self._debug)
@@ -413,11 +443,17 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             "reveal": self._reveals,
             "downloads": offers,
             "presets": list(self._presets),
+            "keep": self._keep,
         }
 
     def _downloads(self) -> list[Download]:
         run = self.controller.run
-        return [] if run is None or run.state == "running" else downloads(self.model, run)
+        if run is None or run.state == "running":
+            return []
+        if self._offers[0] is not run:  # found out once: a value may be large
+            self._offers = (run, [])
+            self._offers = (run, downloads(self.model, run, source=self._tracebacks))
+        return self._offers[1]
 
 
 def _beginning(model: Model, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -437,6 +473,12 @@ def _beginning(model: Model, values: Mapping[str, Any]) -> tuple[dict[str, Any],
     return kept, {name: value for name, value in values.items() if name not in kept}
 
 
+class _Wired(Form):
+    """A form whose widgets are laid out by their author."""
+
+    _places_widgets = False
+
+
 def bind(
     model: Model,
     widgets: Mapping[str, Any],
@@ -450,8 +492,7 @@ def bind(
         if name not in model.parameters:
             raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(model.parameters)}")
     bare = {name: ipywidgets.fixed(MISSING) for name in model.parameters if name not in widgets}
-    form = Form(model, {**bare, **widgets}, run=run, timeout=timeout)
-    form.children = [child for child in form.children if not getattr(child, "_restified_labelled", False)]
+    form = _Wired(model, {**bare, **widgets}, run=run, timeout=timeout)
     if on_result is not None:
         form.on_result(on_result)
     return form
@@ -466,9 +507,14 @@ def _entries(model: Model, overrides: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def _labelled(entry: WidgetEntry) -> Any:
-    """The author's widget with the parameter's label, unless it has a description of its own."""
-    label = ipywidgets.Label(entry.parameter.label)
-    children = [entry.widget] if getattr(entry.widget, "description", "") else [label, entry.widget]
-    box = ipywidgets.VBox(children)
-    box._restified_labelled = True
-    return box
+    """The author's widget with the parameter's label, unless it has a description of its own.
+
+    A description is tied to its control, which a label beside it is not.
+    """
+    widget, label = entry.widget, entry.parameter.label
+    if getattr(widget, "description", None) == "":
+        widget.description = label
+        if hasattr(widget, "style") and hasattr(widget.style, "description_width"):
+            widget.style.description_width = "initial"
+    shown = [] if getattr(widget, "description", None) else [ipywidgets.Label(label)]
+    return ipywidgets.VBox([*shown, widget])

@@ -44,12 +44,20 @@ const plainLine = (spec, options) => (id, changed) => {
     ...options,
     oninput: () => changed(input.value),
   });
+  const native = input.type;
   return {
     element: input,
     focus: input,
     show: (raw) => {
       const text = raw ?? "";
-      if (input.value !== text) input.value = text;
+      if (input.value === text) return;
+      if (input.type !== native) input.type = native;
+      input.value = text;
+      // a control of times holds no microseconds, and one of dates no text that is none: as text they are seen
+      if (text && !input.value) {
+        input.type = "text";
+        input.value = text;
+      }
     },
   };
 };
@@ -73,8 +81,8 @@ const controls = {
       min: spec.minimum,
       max: spec.maximum,
       step: spec.step,
-      "aria-label": "slider",
-      "aria-describedby": `${id}-label`,
+      // its name; what labels the text field beside it is no second label, so that each is found by its own
+      title: `${spec.label}, slider from ${spec.minimum} to ${spec.maximum}`,
       oninput: () => {
         line.focus.value = range.value;
         changed(range.value);
@@ -94,8 +102,7 @@ const controls = {
     });
     const picker = make("input", {
       type: "color",
-      "aria-label": "pick",
-      "aria-describedby": `${id}-label`,
+      title: `${spec.label}, pick a colour`,
       oninput: () => {
         line.focus.value = picker.value;
         changed(picker.value);
@@ -204,20 +211,38 @@ const PIECE = 1 << 20;
 const upload = (spec, accept) => (id, changed, send) => {
   const input = make("input", { id, type: "file", accept, onchange: () => read(input.files[0]) });
   const told = make("span", { class: "rm-told", role: "status" });
+  const say = (what, more, buffers) => send({ do: "upload", field: spec.name, what, ...more }, buffers);
+  const remove = make("button", { type: "button", class: "rm-link", text: "Remove", "aria-describedby": `${id}-label`,
+    onclick: () => {
+      latest = null;
+      say("none");
+      input.focus();
+    } });
+  let latest = null;
   async function read(file) {
-    if (!file) return;
+    // each selection has an id of its own: pieces of a former one may still be on their way
+    const selection = (latest = crypto.getRandomValues(new Uint32Array(2)).join("-"));
+    if (!file) return say("none");
     const count = Math.max(1, Math.ceil(file.size / PIECE));
-    for (let index = 0; index < count; index++) {
-      const piece = await file.slice(index * PIECE, (index + 1) * PIECE).arrayBuffer();
-      send({ do: "upload", field: spec.name, name: file.name, index, count }, [piece]);
+    say("begin", { selection, name: file.name });
+    try {
+      for (let index = 0; index < count && selection === latest; index++) {
+        const piece = await file.slice(index * PIECE, (index + 1) * PIECE).arrayBuffer();
+        if (selection === latest) say("piece", { selection, name: file.name, index, count }, [piece]);
+      }
+    } catch (error) {
+      say("lost", { selection, why: error.message });
     }
   }
   const show = (raw) => {
     told.textContent = raw ?? "";
-    if (raw === null) input.value = "";
+    remove.hidden = raw === null || raw === undefined;
+    if (remove.hidden) input.value = "";
   };
-  return { element: make("div", { class: "rm-file" }, input, told), focus: input, show };
+  return { element: make("div", { class: "rm-file" }, input, told, remove), focus: input, show };
 };
+
+const NO_PLACEHOLDER = new Set(["date", "time", "datetime"]);
 
 /** One field: label, control, help, and what is wrong. */
 function fieldOf(spec, changed, send) {
@@ -230,11 +255,11 @@ function fieldOf(spec, changed, send) {
     control.group ? "div" : "label",
     { class: "rm-label", id: `${id}-label`, for: control.group ? null : id },
     spec.label,
-    spec.unit ? make("span", { class: "rm-unit", text: spec.unit }) : null,
-    spec.required ? make("span", { class: "rm-required", text: "required" }) : null,
+    // with spaces: the name of the control is this text
+    ...(spec.unit ? [" ", make("span", { class: "rm-unit", text: spec.unit })] : []),
+    ...(spec.required ? [" ", make("span", { class: "rm-required", text: "required" })] : []),
   );
   const notes = [spec.help, spec.hint].filter(Boolean).join(" ");
-  if (spec.minimum !== undefined && spec.maximum !== undefined) addBounds(spec, control);
   const help = make("div", { class: "rm-help", id: `${id}-help`, text: notes, hidden: !notes });
   const error = make("div", { class: "rm-error", id: `${id}-error`, "aria-live": "polite" });
   const needsBlank = spec.blank && !spec.emptyIsBlank && spec.kind !== "select";
@@ -242,27 +267,28 @@ function fieldOf(spec, changed, send) {
   const blank = needsBlank
     ? make("input", {
         type: "checkbox",
-        "aria-describedby": `${id}-label`,
+        "aria-label": `${spec.label}: ${words}`,
         onchange: () => changed(blank.checked ? null : control.empty ?? emptyOf(spec)),
       })
     : null;
-  const hasPlaceholder = control.focus.placeholder !== undefined && control.focus.placeholder === spec.blank;
-  const computed = spec.computed && !needsBlank && spec.kind !== "select" && !hasPlaceholder;
+  // a field of a date or a time shows no placeholder
+  const hasPlaceholder = !control.group && !NO_PLACEHOLDER.has(spec.kind) && control.focus.placeholder === spec.blank;
+  const toldBeside = spec.blank && !needsBlank && spec.kind !== "select" && !hasPlaceholder;
   const element = make(
     "div",
     { class: `rm-field rm-kind-${spec.kind}`, "data-field": spec.name },
     label,
     make("div", { class: "rm-control" }, control.element),
     blank ? make("label", { class: "rm-blank" }, blank, words) : null,
-    computed ? make("div", { class: "rm-help", text: `Empty: ${spec.blank}` }) : null,
+    toldBeside ? make("div", { class: "rm-help rm-empty", id: `${id}-empty`, text: `Empty: ${spec.blank}` }) : null,
     help,
     error,
   );
   const inputs = [...element.querySelectorAll(".rm-control input, .rm-control select, .rm-control textarea")];
   for (const input of inputs) {
-    if (!input.hasAttribute("aria-describedby")) input.setAttribute("aria-describedby", `${id}-help ${id}-error`);
-    if (spec.required) input.setAttribute("aria-required", "true");
+    if (!input.hasAttribute("aria-describedby")) input.setAttribute("aria-describedby", `${toldBeside ? `${id}-empty ` : ""}${id}-help ${id}-error`);
   }
+  if (spec.required) control.focus.setAttribute("aria-required", "true"); // once, also of a group
   return {
     element,
     spec,
@@ -282,12 +308,6 @@ function fieldOf(spec, changed, send) {
 }
 
 const emptyOf = (spec) => (spec.kind === "several" ? [] : ["pair", "moment"].includes(spec.kind) ? ["", ""] : "");
-
-function addBounds(spec, control) {
-  if (spec.kind !== "slider") return;
-  const range = control.element.querySelector("[type=range]");
-  range.title = `${spec.minimum} to ${spec.maximum}`;
-}
 
 /** The fields of a panel, in the sections that they belong to. */
 function fieldsOf(model, form) {
@@ -336,16 +356,19 @@ function fieldsOf(model, form) {
       field.complain(told ? errors[name] : "");
     }
   }
-  model.on("change:fields", build);
-  model.on("change:values", show);
-  model.on("change:errors", complain);
-  model.on("change:checked", complain);
-  form.panels.add({ model, complain, first: () => fields.find((field) => field.spec.name in model.get("errors")) });
+  const heard = [["change:fields", build], ["change:values", show], ["change:errors", complain], ["change:checked", complain]];
+  for (const [event, act] of heard) model.on(event, act);
+  const panel = { model, complain, root, first: () => fields.find((field) => field.spec.name in model.get("errors")) };
+  form.panels.add(panel);
   build();
-  return root;
+  const end = () => {
+    for (const [event, act] of heard) model.off(event, act);
+    form.panels.delete(panel);
+    waiting.delete(complainNow);
+  };
+  return { root, end };
 }
 
-const STATES = { idle: "", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 const seconds = (value) => (value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`);
 
 /** Run, Cancel, Reset; how far it is; what went wrong; downloads, presets, history. */
@@ -412,10 +435,12 @@ function barOf(model, form) {
         make("button", { type: "button", class: "rm-link", text: "Use these values",
           "aria-label": `Use the values of run ${past.number}`, onclick: () => send({ do: "again", number: past.number }) }))));
     presets.show(bar.presets);
-    if (bar.attempt !== form.attempt) {
-      form.attempt = bar.attempt;
-      if (bar.attempt > 0 && Object.keys(bar.problems).length) form.pointAtProblems();
-    }
+    if (bar.attempt === form.attempt) return;
+    const isNew = form.attempt === null; // displayed after an attempt, which moves no focus
+    form.attempt = bar.attempt;
+    if (bar.attempt === 0 || Object.keys(bar.problems).length === 0) return;
+    if (isNew) form.reveal();
+    else form.pointAtProblems();
   }
 
   // values from the address were not typed: what is wrong with them is told at once
@@ -440,12 +465,21 @@ function barOf(model, form) {
     for (const text of bar.complaints) alert.append(make("div", { text }));
   }
 
+  const hear = (message, buffers) => {
+    // a form that is displayed twice saves a file once
+    if (message.do === "save" && form.isFirst(root)) save(message.name, message.type, buffers[0]);
+  };
   model.on("change:bar", show);
-  model.on("msg:custom", (message, buffers) => {
-    if (message.do === "save") save(message.name, message.type, buffers[0]);
-  });
+  model.on("msg:custom", hear);
+  form.bars.add(root);
   show();
-  return root;
+  const end = () => {
+    model.off("change:bar", show);
+    model.off("msg:custom", hear);
+    form.bars.delete(root);
+    if (timer !== null) timer = clearInterval(timer) ?? null;
+  };
+  return { root, end };
 }
 
 /** The browser's own download of bytes that the kernel sent. */
@@ -457,7 +491,7 @@ function save(name, type, buffer) {
 
 /** Sets of values: the author's, which the kernel knows, and the visitor's own, which the browser keeps. */
 function presetsOf(model, form, send) {
-  const key = `restified_magics:${model.get("name")}`;
+  const key = `restified_magics:${model.get("bar").keep}`;
   const own = () => {
     try {
       return JSON.parse(localStorage.getItem(key) ?? "{}");
@@ -484,7 +518,7 @@ function presetsOf(model, form, send) {
   const add = () => {
     const called = name.value.trim();
     if (!called) return name.focus();
-    keep({ ...own(), [called]: form.values({ secrets: false }) });
+    keep({ ...own(), [called]: form.kept() });
     name.value = "";
     show(model.get("bar").presets);
   };
@@ -499,7 +533,7 @@ function presetsOf(model, form, send) {
       ...given.map((called) => make("li", {},
         make("button", { type: "button", class: "rm-link", text: called, onclick: () => send({ do: "preset", name: called }) }))),
       ...Object.keys(mine).map((called) => make("li", {},
-        make("button", { type: "button", class: "rm-link", text: called, onclick: () => send({ do: "fill", values: mine[called] }) }),
+        make("button", { type: "button", class: "rm-link", text: called, onclick: () => send({ do: "kept", values: mine[called] }) }),
         make("button", { type: "button", class: "rm-link rm-forget", text: "×", "aria-label": `Forget ${called}`, onclick: () => {
           const { [called]: _, ...rest } = own();
           keep(rest);
@@ -516,13 +550,27 @@ function formOf(id) {
     const form = {
       panels: new Set(),
       attempted: false,
-      attempt: 0,
+      attempt: null,
+      bars: new Set(),
+      place: null, // where Run was pressed, if the form is displayed several times
+      isFirst: (bar) => form.bars.values().next().value === bar,
       complained: new Set(),
-      values({ secrets = true } = {}) {
+      values() {
+        const all = {};
+        for (const { model } of form.panels) Object.assign(all, model.get("values"));
+        return all;
+      },
+      /** What the browser may keep: no secrets, and choices by what they are called. */
+      kept() {
         const all = {};
         for (const { model } of form.panels) {
-          const hidden = new Set(model.get("fields").filter((spec) => !secrets && spec.secret).map((spec) => spec.name));
-          for (const [name, raw] of Object.entries(model.get("values"))) if (!hidden.has(name)) all[name] = raw;
+          for (const spec of model.get("fields")) {
+            const raw = model.get("values")[spec.name];
+            if (spec.secret || spec.kind === "linked") continue;
+            if (spec.kind === "select" && raw !== null) all[spec.name] = spec.choices[raw];
+            else if (spec.kind === "several") all[spec.name] = (raw ?? []).map((index) => spec.choices[index]);
+            else all[spec.name] = raw;
+          }
         }
         return all;
       },
@@ -532,12 +580,10 @@ function formOf(id) {
       },
       pointAtProblems() {
         form.attempted = true;
-        let first = null;
-        for (const panel of form.panels) {
-          panel.complain();
-          first ??= panel.first();
-        }
-        first?.focus();
+        for (const panel of form.panels) panel.complain();
+        const seen = [...form.panels].filter((panel) => panel.root.getClientRects().length && panel.first());
+        const here = seen.find((panel) => form.place?.contains(panel.root));
+        (here ?? seen[0])?.first().focus();
       },
     };
     forms.set(id, form);
@@ -557,11 +603,18 @@ export default {
       "data-lm-suppress-shortcuts": "true", // Jupyter's keys are not for who types here
       onsubmit: (event) => {
         event.preventDefault();
+        form.place = root.closest(".restified-form");
         if (model.get("bar").state !== "running") model.send({ do: "run", values: form.values() });
       },
     });
-    if (model.get("fields").length) root.append(fieldsOf(model, form));
-    if (bar) root.append(barOf(model, form));
+    const parts = [];
+    if (model.get("fields").length) parts.push(fieldsOf(model, form));
+    if (bar) parts.push(barOf(model, form));
+    root.append(...parts.map((part) => part.root));
     el.append(root);
+    return () => {
+      for (const part of parts) part.end();
+      if (form.panels.size === 0 && form.bars.size === 0) forms.delete(model.get("group"));
+    };
   },
 };

@@ -50,7 +50,7 @@ def view_notebook(model: Model, path: str) -> dict[str, Any]:
             f"from restified_magics import {kind}\n\nmodel = {kind}({quoted})\nform = model.form()\nform",
         ),
         _cell("about-result", "markdown", "What becomes of a result: this is called after each run."),
-        _cell("result", "code", "@form.on_result\ndef show(value):\n    print(value)"),
+        _cell("result", "code", _ON_RESULT),
     ]
     if not any(parameter.required for parameter in model.parameters.values()):
         cells += [
@@ -63,6 +63,21 @@ def view_notebook(model: Model, path: str) -> dict[str, Any]:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+
+
+# In a label: what is printed in the thread of a run belongs to no cell, and is shown nowhere.
+_ON_RESULT = """\
+import ipywidgets
+
+latest = ipywidgets.Label("No result yet.")
+
+
+@form.on_result
+def show(value):
+    latest.value = f"The latest result is {value!r:.100}."
+
+
+latest"""
 
 
 def _cell(name: str, kind: str, source: str) -> dict[str, Any]:
