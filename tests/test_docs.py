@@ -73,7 +73,9 @@ def stage(tmp_path_factory):
     (folder / "models").mkdir()
     # the check of Models has nothing to say of it: its parameters are there for the pages
     quiet = "# restified: ignore[no-help]\n# restified: ignore[unused-parameter]\n"
-    tour = parameters(f"{quiet}x: int = 1\ny = 0\nn = 15\nmode = 'a'\nname = ''\nlabel = ''\ndf = None\nopts = {{}}")
+    tour = parameters(
+        f"{quiet}x: int = 1\ny = 0\nn = 15\nmode = 'a'\nname = ''\nlabel = ''\ndf = None\nopts = {{}}"
+    )
     made = {
         "model.ipynb": node(tour, "total = x + y", returns("total")),
         "plot.ipynb": node(parameters("x = 1"), returns("import matplotlib.pyplot as plt\nplt.figure()")),
