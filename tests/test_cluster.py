@@ -28,9 +28,12 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def client():
     """A LocalCluster of two worker processes, each with a nanny."""
+    import dask.config
     import distributed
 
     with (
+        # of a machine with much to do
+        dask.config.set({"distributed.comm.timeouts.connect": "120s"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
         ) as cluster,
