@@ -256,7 +256,9 @@ def test_a_sweep_goes_on_where_it_was(counted, tmp_path, where):
     assert before >= 1
     expected = [[n, {"half": n / 2}] for n in range(6)]
     assert model.map(sets, store=store, **where) == expected
-    assert calls() == before + 6 - kept
+    # an executor of the caller's own cannot be ended, so that a call may still begin after the failure
+    late = 1 if "executor" in where else 0
+    assert before + 6 - kept <= calls() <= before + 6 - kept + late
     after = calls()
     assert model.map(sets, store=store, **where) == expected
     assert calls() == after
