@@ -136,11 +136,17 @@ VIEW = node(
 )
 
 
+TWICE = node(
+    "from restified_magics import PythonModel\nform = PythonModel('odd.ipynb').form()\nform",
+    "form",
+)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder of Models and a View side by side."""
     path = tmp_path_factory.mktemp("pages")
-    for name, notebook in {**MODELS, "view": VIEW}.items():
+    for name, notebook in {**MODELS, "view": VIEW, "twice": TWICE}.items():
         (path / f"{name}.ipynb").write_text(json.dumps(notebook))
     return path
 
@@ -478,6 +484,27 @@ def test_a_view_stands_beside_models(voila, visit):
     page.get_by_role("tab", name="Second").click()
     expect(page.get_by_text("from Area: 10.0")).to_be_visible()
     expect(page.locator(".restified-result").filter(visible=True)).to_contain_text("20.0")
+
+
+def test_a_form_that_is_displayed_twice(voila, visit):
+    """Both show the same values; Run leads to the field beside it; a download is saved once."""
+    page = visit(voila + "twice.ipynb")
+    lower = page.locator(".restified-form").nth(1)
+    page.get_by_role("group", name="Ends required").nth(0).get_by_label("to").fill("2")
+    expect(page.get_by_role("group", name="Ends required").nth(1).get_by_label("to")).to_have_value("2")
+    lower.get_by_role("button", name="Run", exact=True).click()
+    start = lower.get_by_label("from")
+    expect(start).to_be_focused()
+    start.fill("1")
+    lower.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".rm-status").nth(0)).to_contain_text("Done")
+    saved = []
+    page.on("download", lambda file: saved.append(file.suggested_filename))
+    with page.expect_download():
+        lower.get_by_role("button", name="Download JSON").click()
+    lower.get_by_role("button", name="Reset", exact=True).click()
+    expect(start).to_have_value("")
+    assert saved == ["odd.json"]
 
 
 def test_two_visitors_and_the_end_of_their_kernels(folder, visit):
