@@ -55,7 +55,7 @@ class Dask(Serial):
         import distributed
 
         self.cluster = distributed.LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=WORKERS, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
         )
         self.client = distributed.Client(self.cluster)
         self.options = {"executor": self.client.get_executor()}

@@ -35,7 +35,7 @@ def client():
         # of a machine with much to do
         dask.config.set({"distributed.comm.timeouts.connect": "120s"}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as connected,
     ):

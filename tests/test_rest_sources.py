@@ -212,7 +212,7 @@ def test_on_a_dask_cluster(tmp_path):
         "import os, time\nopen('pid', 'w').write(f'{os.getpid()}\\n')\ntime.sleep(1000)",
         returns("1"),
     )
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": ":0"}
     patience = dask.config.set({"distributed.comm.timeouts.connect": "120s"})  # of a machine with much to do
     with patience, LocalCluster(host="127.0.0.1", **options) as cluster:
         config = {"RestifiedApp": {"dask_scheduler": cluster.scheduler_address}}

@@ -79,8 +79,9 @@ def place_in_line(line: str, magic: str) -> Place | None:
         The place, or None where something else belongs: inside a value it is Python.
 
     Example:
-        >>> place_in_line("area.ipynb width=3 he", "%call_notebook")
-        Place(kind='name', fragment='he', target='area.ipynb', quoted=False, given=frozenset({'width'}))
+        >>> place = place_in_line("area.ipynb width=3 he", "%call_notebook")
+        >>> place.kind, place.fragment, place.target, sorted(place.given)
+        ('name', 'he', 'area.ipynb', ['width'])
     """
     ending = _LAST_VALUE.search(line) or _LAST_FLAG.search(line)
     before = line[: ending.start()] if ending else line
