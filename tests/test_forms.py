@@ -424,6 +424,8 @@ def test_a_long_table(form):
 
 def test_odd_results(form):
     """None shows nothing; an object whose repr raises, and a widget, are shown all the same."""
+    import matplotlib.figure  # noqa: F401 - from then on values are asked for their figure
+
     made = form(
         node(
             parameters("which = 0"),
@@ -444,6 +446,8 @@ def test_odd_results(form):
 
 def test_hostile_results(form):
     """Whatever a value's own methods raise, the run ends, its result is shown somehow, and the form lives on."""
+    import matplotlib.figure  # noqa: F401 - from then on values are asked for their figure
+
     made = form(
         node(
             parameters("which = 0"),

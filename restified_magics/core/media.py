@@ -201,7 +201,12 @@ def _picture(value: Any) -> dict[str, Callable[[], bytes]] | None:
     """How to render a figure of matplotlib, or a thing that has one (axes), or an image of PIL."""
     figures, images = sys.modules.get("matplotlib.figure"), sys.modules.get("PIL.Image")
     if figures is not None:
-        figure = value if isinstance(value, figures.Figure) else getattr(value, "figure", None)
+        figure = value
+        if not isinstance(value, figures.Figure):
+            try:
+                figure = getattr(value, "figure", None)
+            except Exception:  # noqa: BLE001 - a `__getattr__` of a notebook's own
+                figure = None
         if isinstance(figure, figures.Figure):
             return {
                 media_type: lambda name=name: _saved(figure, name)  # type: ignore[misc]

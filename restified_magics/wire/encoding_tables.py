@@ -384,7 +384,12 @@ def _of_polars(got, decoder):
 
 
 def _matplotlib(value, encoder, figures):
-    artist = getattr(value, "figure", None) if not isinstance(value, figures.Figure) else value
+    artist = value
+    if not isinstance(value, figures.Figure):
+        try:
+            artist = getattr(value, "figure", None)
+        except Exception:  # a `__getattr__` of a notebook's own
+            return None
     if not isinstance(artist, figures.Figure):
         return None
     sink = io.BytesIO()
