@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 from restified_magics.signature.enums import NotebookEnumType
 
-__all__ = ["PLAIN_TYPES", "alternatives", "quick_check"]
+__all__ = ["PLAIN_TYPES", "alternatives", "bare", "origin", "quick_check"]
 
 # Plain types whose own instances pydantic would hand back as they are, so that it need not be asked.
 PLAIN_TYPES = frozenset({int, float, str, bool, bytes, complex, list, tuple, dict, set, frozenset})
@@ -27,6 +27,19 @@ _SIMPLE = frozenset(
 def alternatives(annotation: Any) -> tuple[Any, ...]:
     """The types of a union, or the one type that it is."""
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def bare(kind: Any) -> Any:
+    """The type without what ``Annotated`` says of it."""
+    while getattr(kind, "__metadata__", None) is not None:
+        kind = kind.__origin__
+    return kind
+
+
+def origin(kind: Any) -> Any:
+    """The class of a type: ``list`` for ``Annotated[list[int], …]``."""
+    plain = bare(kind)
+    return get_origin(plain) or plain
 
 
 def quick_check(annotation: Any) -> Callable[[Any], bool] | None:

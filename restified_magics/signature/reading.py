@@ -29,11 +29,11 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, Flag
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args
 
 from restified_magics.core.telling import shorten
 from restified_magics.signature.parameters import Parameter, bind
-from restified_magics.signature.plain_types import alternatives
+from restified_magics.signature.plain_types import alternatives, bare, origin
 
 __all__ = ["as_text", "bind_json", "bind_text", "read_json", "read_text"]
 
@@ -171,7 +171,7 @@ def _read_texts(parameter: Parameter, texts: Sequence[str]) -> Any:
     if len(texts) == 1:
         return read_text(parameter, texts[0])
     for kind in alternatives(parameter.enforced.type):
-        if _origin(kind) in _SEVERAL and texts:
+        if origin(kind) in _SEVERAL and texts:
             kinds = _tuple_types(kind)
             items = [_union(kinds[min(at, len(kinds) - 1)], text) for at, text in enumerate(texts)]
             return parameter.enforced.coerce(items)
@@ -181,7 +181,7 @@ def _read_texts(parameter: Parameter, texts: Sequence[str]) -> Any:
 def _union(annotation: Any, text: str) -> Any:
     """What a text is by a type: the first of several that takes it. What none takes stays text."""
     kinds = alternatives(annotation)
-    origins = {_origin(kind) for kind in kinds}
+    origins = {origin(kind) for kind in kinds}
     if type(None) in origins and str not in origins and text.strip().lower() in _NONE:
         return None
     if str not in origins and origins & {int, float} and len(text) > _MOST_DIGITS and _WHOLE.fullmatch(text):
@@ -189,7 +189,7 @@ def _union(annotation: Any, text: str) -> Any:
     for kind in kinds:
         if kind is type(None):
             continue
-        if _origin(kind) is int and float in origins and not _WHOLE.fullmatch(text):
+        if origin(kind) is int and float in origins and not _WHOLE.fullmatch(text):
             continue  # "5.0" is a float where floats are taken, as it is in Python
         if len(kinds) == 1:
             return _plain(kind, text)
@@ -200,28 +200,28 @@ def _union(annotation: Any, text: str) -> Any:
 
 def _plain(kind: Any, text: str) -> Any:
     """What a text is by one type, as far as pydantic would not read it from the text itself."""
-    origin = _origin(kind)
-    if origin in (Any, object):
+    cls = origin(kind)
+    if cls in (Any, object):
         return _guess(text)
-    if origin is Literal:
-        return next((choice for choice in get_args(_bare(kind)) if text in _texts_of_choice(choice)), text)
-    if isinstance(origin, type) and issubclass(origin, Enum):
-        return _member(origin, text)
-    if origin in _SEVERAL:
+    if cls is Literal:
+        return next((choice for choice in get_args(bare(kind)) if text in _texts_of_choice(choice)), text)
+    if isinstance(cls, type) and issubclass(cls, Enum):
+        return _member(cls, text)
+    if cls in _SEVERAL:
         return _items(kind, text)
-    if origin in _MAPPINGS:
+    if cls in _MAPPINGS:
         return {} if not text.strip() else _structure(text)
     is_number = text.strip().replace(".", "", 1).isdigit()
-    if origin is datetime.timedelta and is_number:
+    if cls is datetime.timedelta and is_number:
         return float(text)
-    if origin in (datetime.date, datetime.datetime) and is_number:
+    if cls in (datetime.date, datetime.datetime) and is_number:
         # pydantic would take a number for seconds since 1970
-        wanted = "a date" if origin is datetime.date else "a date and time"
-        example = "2026-01-31" if origin is datetime.date else "2026-01-31T12:00"
+        wanted = "a date" if cls is datetime.date else "a date and time"
+        example = "2026-01-31" if cls is datetime.date else "2026-01-31T12:00"
         raise ValueError(f"must be {wanted} such as {example}, not {shorten(text)}")
-    if isinstance(origin, type) and issubclass(origin, str):
+    if isinstance(cls, type) and issubclass(cls, str):
         return text
-    return text.strip() if _is_scalar(origin) else _guess_structure(text)
+    return text.strip() if _is_scalar(cls) else _guess_structure(text)
 
 
 def _items(kind: Any, text: str) -> Any:
@@ -247,7 +247,7 @@ def _items(kind: Any, text: str) -> Any:
 
 def _tuple_types(kind: Any) -> tuple[Any, ...]:
     """The types of the items, the last one for all that follow."""
-    arguments = tuple(argument for argument in get_args(_bare(kind)) if argument is not ...)
+    arguments = tuple(argument for argument in get_args(bare(kind)) if argument is not ...)
     return arguments or (Any,)
 
 
@@ -309,19 +309,8 @@ def _texts_of_choice(choice: Any) -> tuple[str, ...]:
 # --------------------------------------------------------------------- types
 
 
-def _bare(kind: Any) -> Any:
-    while getattr(kind, "__metadata__", None) is not None:
-        kind = kind.__origin__
-    return kind
-
-
-def _origin(kind: Any) -> Any:
-    bare = _bare(kind)
-    return get_origin(bare) or bare
-
-
-def _is_scalar(origin: Any) -> bool:
-    return getattr(origin, "__module__", "") in ("builtins", "datetime", "decimal", "pathlib", "uuid")
+def _is_scalar(cls: Any) -> bool:
+    return getattr(cls, "__module__", "") in ("builtins", "datetime", "decimal", "pathlib", "uuid")
 
 
 def _checked(kind: Any, value: Any) -> Any:

@@ -7,23 +7,21 @@ import decimal
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args
 
 from restified_magics.signature.enums import IsoDate
 from restified_magics.signature.facts import facts, kinds
 from restified_magics.signature.parameters import Parameter
-from restified_magics.signature.plain_types import alternatives
+from restified_magics.signature.plain_types import alternatives, bare, origin
 from restified_magics.signature.reading import as_text
 
 __all__ = [
     "NUMBERS",
     "SEVERAL",
     "Kind",
-    "bare",
     "control_of",
     "is_nested",
     "is_whole",
-    "origin",
     "pair_types",
     "slider_step",
 ]
@@ -200,16 +198,3 @@ def slider_step(parameter: Parameter) -> str:
 def is_nested(value: Any) -> bool:
     """Whether a collection holds others."""
     return any(isinstance(item, (list, tuple, dict, set)) for item in value)
-
-
-def bare(kind: Any) -> Any:
-    """The type without what ``Annotated`` says of it."""
-    while getattr(kind, "__metadata__", None) is not None:
-        kind = kind.__origin__
-    return kind
-
-
-def origin(kind: Any) -> Any:
-    """The class of a type: ``list`` for ``Annotated[list[int], …]``."""
-    plain = bare(kind)
-    return get_origin(plain) or plain

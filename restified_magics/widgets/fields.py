@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from restified_magics.core.telling import is_same, shorten
 from restified_magics.signature.parameters import MISSING, Parameter
-from restified_magics.signature.plain_types import alternatives
+from restified_magics.signature.plain_types import alternatives, origin
 from restified_magics.signature.reading import as_text, read_text
 from restified_magics.widgets.controls import (
     NUMBERS,
@@ -28,7 +28,6 @@ from restified_magics.widgets.controls import (
     control_of,
     is_nested,
     is_whole,
-    origin,
     pair_types,
     slider_step,
 )
