@@ -25,6 +25,18 @@ def fail():
     raise LookupError("no such thing") from KeyError("key")
 
 
+def allocate_again_and_again(times, size):
+    """Pages of memory that were touched for the first time meanwhile."""
+    import resource
+
+    import numpy as np
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        [np.ones(size, dtype="uint8") for _ in range(10)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
 class OwnError(Exception):
     """An exception that cannot be pickled there and back."""
 

@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -195,6 +196,14 @@ def test_large_values_cross(executor):
     """100 MB go there and back."""
     data = os.urandom(1 << 20) * 100
     assert executor.submit(bytes, data).result(60) == data
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have rules of their own")
+def test_memory_is_used_again(executor):
+    """A process that gave its arrays back would touch all their pages anew."""
+    once = executor.submit(tasks.allocate_again_and_again, 1, 320_000).result(30)
+    often = executor.submit(tasks.allocate_again_and_again, 50, 320_000).result(30)
+    assert often < 3 * once
 
 
 def test_nothing_leaks():

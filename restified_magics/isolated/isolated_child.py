@@ -32,6 +32,11 @@ VALUE, RAISED, REPORT = b"v", b"e", b"r"
 
 _SUBREAPER = 36  # prctl: who loses its parent below this process becomes its child
 
+#: Parameters of glibc's mallopt. A process of one task gives no memory back before it ends, or it would touch
+#: new pages at every array; these are the values that the allocator itself arrives at in a process that lives
+#: (`DEFAULT_MMAP_THRESHOLD_MAX`, and twice that).
+_MALLOPT = {-3: 32 << 20, -1: 64 << 20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: bytes
+
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _parent: Connection | None = None
 
@@ -103,9 +108,9 @@ def report(value: object) -> None:
 
 def _tell(kind: bytes, content: bytes) -> None:
     assert _parent is not None  # noqa: S101 - it was there when the task came
-    _parent.send_bytes(kind + struct.pack("!Q", len(content)))
     view = memoryview(content)
-    for start in range(0, len(content), PIECE):
+    _parent.send_bytes(b"".join((kind, struct.pack("!Q", len(content)), view[:PIECE])))
+    for start in range(PIECE, len(content), PIECE):
         _parent.send_bytes(view[start : start + PIECE])
 
 
@@ -174,10 +179,18 @@ def _become_server() -> None:
     """Make this process a good fork server: what it has imported is shared by all children as it is."""
     sys.path[:] = [entry for entry in sys.path if entry]  # what happens to lie in its folder is no module
     if _libc is not None:
+        _keep_memory(_libc)
         _libc.prctl(_SUBREAPER, 1, 0, 0, 0)  # it takes in the orphans of killed tasks, without a word
     warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")
     gc.disable()
     os.register_at_fork(before=gc.freeze)
+
+
+def _keep_memory(libc: ctypes.CDLL) -> None:
+    mallopt = getattr(libc, "mallopt", None)  # only glibc has it
+    if mallopt is not None:
+        for parameter, size in _MALLOPT.items():
+            mallopt(parameter, size)
 
 
 if in_fork_server():

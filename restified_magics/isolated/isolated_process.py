@@ -110,8 +110,9 @@ class IsolatedProcess:
         return pickle.loads(content)  # noqa: S301
 
     def _message(self, latest: float | None) -> tuple[bytes, bytearray]:
-        kind, size = _HEADER.unpack(self._piece(latest))
-        content = bytearray()
+        first = self._piece(latest)
+        kind, size = _HEADER.unpack_from(first)
+        content = bytearray(memoryview(first)[_HEADER.size :])
         while len(content) < size:
             content += self._piece(latest)
         return kind, content

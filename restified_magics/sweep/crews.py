@@ -29,7 +29,7 @@ from restified_magics.sweep.store import Store
 __all__ = ["MOMENT", "Crew", "Hear", "Here", "crew_for"]
 
 #: Seconds after which a worker begins no more calls of a batch.
-MOMENT = 0.1
+MOMENT = 0.5
 
 _PRELOADED = ("numpy", "pandas", "matplotlib", "matplotlib.pyplot", "scipy", "IPython")
 

@@ -32,7 +32,8 @@ __all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep"]
 OnError = Literal["raise", "return"]
 Read = Callable[[Parameter, Any], Any]
 
-_QUICK, _MOST = 64, 2000  # calls that share a batch however few are left, if they are quick; and in any
+_LEAST = 0.02  # seconds of calls that share a batch however few are left: what a process costs
+_MOST = 2000  # calls of a batch
 _HEAVIEST = 1 << 22  # bytes of a batch, as its first call is
 _AHEAD = 2  # batches for each worker that wait or run
 _FOUND = 256  # calls found in the store, one after the other, before who asked gets them
@@ -225,14 +226,14 @@ class _Sweep:
         self._read = {} if read is None else {"read": read}
         self._notebook = model.notebook
         self._parameters = self._notebook.fields.parameters
-        self._batch = 1  # until it is known how long a call takes
+        self._batch = self._few = 1  # until it is known how long a call takes
         self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
         self._alone: collections.deque[Item] = collections.deque()
         self._back: collections.deque[Item] = collections.deque()
         self._tries: collections.Counter[int] = collections.Counter()
         self._ready: collections.deque[Outcome] = collections.deque()
         self._one_by_one = isinstance(crew.executor, Here)
-        self._most = 1 if self._one_by_one else crew.size * _AHEAD
+        self._most = 1 if self._one_by_one else crew.size  # nothing waits until it is known, either
 
     def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
         """All outcomes, as they come."""
@@ -275,7 +276,7 @@ class _Sweep:
             return [self._alone.popleft()], more
         size = 1 if self._one_by_one else self._batch
         if self._left is not None and size > 1:  # the last ones are shared by all
-            size = min(size, max(_QUICK, math.ceil((self._left + len(self._back)) / self._crew.size)))
+            size = min(size, max(self._few, math.ceil((self._left + len(self._back)) / self._crew.size)))
         items = [self._back.popleft() for _ in range(min(size, len(self._back)))]
         while more and len(items) < size and len(self._ready) < _FOUND:
             given = next(sets, None)
@@ -338,7 +339,9 @@ class _Sweep:
             self._ended(item, how)
         self._back.extend(items[len(went) :])
         each = max(seconds / len(went), 1e-6)
-        self._batch = max(1, min(int(MOMENT / each), _MOST))
+        self._batch, self._few = (max(1, min(int(span / each), _MOST)) for span in (MOMENT, _LEAST))
+        if not self._one_by_one:
+            self._most = self._crew.size * _AHEAD
 
     def _broke(self, batch: _Batch) -> None:
         """A batch ended early: what has ended is not made again, and what ran is made alone."""
