@@ -285,6 +285,22 @@ def test_map_of_a_grid_as_json(restified, write):
     assert lines[3]["params"] == {"x": 2, "y": "b"}
 
 
+def test_map_in_another_folder_and_in_kernels(restified, write, tmp_path):
+    """`--cwd` and `--kernel` hold for every call of a sweep, as they do for one."""
+    (tmp_path / "other").mkdir()
+    write(
+        parameters("x = 1"),
+        cell("import pathlib, sys"),
+        returns("[x, pathlib.Path().absolute().name, 'ipykernel' in sys.modules]"),
+    )
+    sets = ("--grid", "x=1,2", "--json", "-q", "--cwd", "other")
+    for how, in_kernel in ((("--workers", "2"), False), (("--workers", "2", "-k", "python3"), True)):
+        done = restified("map", "model.ipynb", *sets, *how)
+        assert done.returncode == 0, done.stderr
+        values = [json.loads(line)["value"] for line in done.stdout.splitlines()]
+        assert values == [[1, "other", in_kernel], [2, "other", in_kernel]]
+
+
 def test_map_ends_at_the_first_failure_or_keeps_going(restified, model, tmp_path):
     """A failure is 1, with its call; with `--keep-going` the others are there, and it has a column."""
     rows = "x\n4\n0\nmany\n8\n"

@@ -7,10 +7,11 @@ import pathlib
 import click
 
 from restified_magics.command_line.command_values import given_values, read_values
+from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook, complete_values
 from restified_magics.command_line.terminal import results_only, written
 from restified_magics.core.media import CSV, HTML, JSON
-from restified_magics.engines import ENGINES, Engine, open_model
+from restified_magics.engines import Engine, open_model
 
 __all__ = ["command"]
 
@@ -25,20 +26,7 @@ __all__ = ["command"]
     "-o", "--output", metavar="FILE", help="Write the value to a file, in the form that its ending says."
 )
 @click.option("--save", metavar="FILE.ipynb", help="Write the executed notebook, also when the call fails.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Seconds that the call may take.",
-)
-@click.option(
-    "--cwd",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="FOLDER",
-    help="The folder in which it runs.",
-)
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
-@click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
+@calling_options("the call")
 def command(  # noqa: PLR0913 - the options of a command
     notebook: str,
     values: tuple[str, ...],

@@ -15,10 +15,11 @@ from typing import Any
 import click
 
 from restified_magics.command_line.command_values import Given, given_values, read_given
+from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook, complete_values
 from restified_magics.command_line.terminal import Give, results_only
 from restified_magics.core.plain_json import plain
-from restified_magics.engines import ENGINES, Engine, open_model
+from restified_magics.engines import Engine, open_model
 from restified_magics.errors import RestifiedError
 from restified_magics.sweep.mapping import Outcome, parameter_sets, sweep
 
@@ -51,18 +52,12 @@ __all__ = ["command"]
     help="Times that a failed call is made again.",
 )
 @click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Seconds that each call may take.",
-)
-@click.option(
     "--seed", type=int, metavar="N", help="Random generators of each call begin with a number made of this."
 )
 @click.option("--keep-going", is_flag=True, help="A call that fails does not end the sweep.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in place of CSV.")
 @click.option("--unordered", is_flag=True, help="Write each result when it is there, not in order.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in kernels.")
+@calling_options("each call")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def command(  # noqa: PLR0913 - the options of a command
     notebook: str,
@@ -75,12 +70,14 @@ def command(  # noqa: PLR0913 - the options of a command
     files: tuple[str, ...],
     store: str | None,
     retries: int,
-    timeout: float | None,
     seed: int | None,
     keep_going: bool,
     as_json: bool,
     unordered: bool,
+    timeout: float | None,
+    cwd: str | None,
     engine: Engine,
+    kernel: str | None,
     quiet: bool,
 ) -> None:
     """Call NOTEBOOK for each row of a CSV file, and write the values that it returns to stdout.
@@ -103,7 +100,7 @@ def command(  # noqa: PLR0913 - the options of a command
             "--files go to a cluster, and there is none: add --dask ADDRESS, or leave them out"
         )
     with results_only() as give, contextlib.ExitStack() as ending:
-        model = open_model(notebook, engine=engine, timeout=timeout)
+        model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         fixed = given_values(values)
         rows, count = parameter_sets(None if table is None else _rows(table), _grid(grid) or None)
         outcomes = _begun(

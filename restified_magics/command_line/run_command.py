@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from restified_magics.command_line.command_values import Given, read_values
+from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook
 from restified_magics.command_line.terminal import results_only
-from restified_magics.engines import ENGINES, Engine, open_model
+from restified_magics.engines import Engine, open_model
 
 __all__ = ["command"]
 
@@ -31,20 +32,7 @@ __all__ = ["command"]
     "-f", "--file", "files", multiple=True, metavar="FILE", help="Values in a file of YAML or JSON."
 )
 @click.option("-y", "--yaml", "yamls", multiple=True, metavar="TEXT", help="Values as YAML.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Seconds that the run may take.",
-)
-@click.option(
-    "--cwd",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="FOLDER",
-    help="The folder in which it runs.",
-)
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel.")
-@click.option("-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own.")
+@calling_options("the run")
 @click.option("--progress-bar/--no-progress-bar", default=True, help="Show how far it is, cell by cell.")
 @click.option("--log-output", is_flag=True, help="Show what the cells print and display, too.")
 def command(  # noqa: PLR0913 - the options of a command
