@@ -255,6 +255,19 @@ def test_timeout(language):
     echoed(language, "on")
 
 
+@pytest.mark.parametrize(
+    "source", ["setTimeout(() => { throw new Error('later') }, 1)", "Promise.reject(new Error('later'))"]
+)
+def test_an_error_that_nobody_awaits(source):
+    """In TypeScript it is told, as one in a thread of Python is, and the call goes on."""
+    waits = cell("await new Promise((done) => setTimeout(done, 100))")
+    asked = model("typescript", parameters("let x = 1"), cell(source), waits, returns("x + 1"))
+    result = asked.run({"x": 3}, timeout=60)
+    assert result.value == 4
+    told = [output for outputs in result.outputs for output in outputs if output.get("name") == "stderr"]
+    assert "later" in told[0]["text"]
+
+
 DIES = {"R": "tools::pskill(Sys.getpid(), 9)", "typescript": "Deno.exit(3)", "bash": "kill -9 $PPID"}
 
 

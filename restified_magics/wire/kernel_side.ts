@@ -125,4 +125,15 @@
     },
   };
   Object.defineProperty(globalThis, Symbol.for("restified_magics"), { value: helper });
+
+  // Left alone, an error in a timer, or in a promise that nobody awaits, ends the worker in which cells run,
+  // and the kernel never answers again. It is told, and the cells go on.
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    console.error(event.error);
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    console.error(event.reason);
+  });
 })();
