@@ -101,12 +101,20 @@ MODELS = {
         "import matplotlib.pyplot as plt\nplt.plot([1, 2])",
         returns("pd.DataFrame({'x': range(rows)})"),
     ),
-    "bar": node(
-        parameters("gate = 'gate'  # Gate"),
-        "from tqdm import tqdm\nimport os, time\nfor i in tqdm(range(4), mininterval=0):\n"
-        "    while i == 2 and not os.path.exists(gate): time.sleep(0.02)",
-        returns("'over'"),
+    "figure": node(
+        parameters("points = 3  # Points"),
+        "import matplotlib.pyplot as plt",
+        returns("figure, axes = plt.subplots()\naxes.plot(range(points))\nfigure"),
     ),
+    **{
+        f"{kind}_bar": node(
+            parameters("gate = 'gate'  # Gate"),
+            f"from {module} import tqdm\nimport os, time\nfor i in tqdm(range(4), mininterval=0):\n"
+            "    while i == 2 and not os.path.exists(gate): time.sleep(0.02)",
+            returns("'over'"),
+        )
+        for kind, module in {"text": "tqdm", "widget": "tqdm.notebook"}.items()
+    },
     "odd": node(
         parameters(
             "from datetime import date, datetime\nfrom typing import Optional\n"
@@ -427,6 +435,18 @@ def test_downloads(folder, visit):
         page.close()  # before its server goes
 
 
+def test_a_figure_as_png(voila, visit):
+    """A figure that is returned is shown, and can be had as a file."""
+    page = visit(voila + "figure.ipynb")
+    press(page, "Run")
+    done(page)
+    expect(page.locator(".restified-result img")).to_be_visible()
+    with page.expect_download() as download:
+        press(page, "Download PNG")
+    assert download.value.suggested_filename == "figure.png"
+    assert pathlib.Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_visitor_gets_no_source(voila, visit):
     """Without tracebacks the notebook of the run is not offered."""
     page = visit(voila + "table.ipynb")
@@ -464,9 +484,11 @@ def test_presets_of_the_visitors_own(voila, visit):
     expect(page.get_by_label("Height")).to_have_value("7")
 
 
-def test_a_progress_bar_moves(voila, visit, folder):
+@pytest.mark.parametrize("kind", ["text", "widget"])
+def test_a_progress_bar_moves(voila, visit, folder, kind):
     """tqdm inside the Model is seen while it runs."""
-    page = visit(voila + "bar.ipynb")
+    (folder / "gate").unlink(missing_ok=True)
+    page = visit(voila + f"{kind}_bar.ipynb")
     press(page, "Run")
     expect(page.locator(".restified-outputs")).to_contain_text("2/4")
     (folder / "gate").touch()
