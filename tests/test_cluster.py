@@ -54,14 +54,26 @@ def test_a_sweep_on_a_cluster(client, write):
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-def test_a_crash_does_not_hurt_a_worker(client, write):
-    """A call whose process dies is a TaskDied, and the workers go on."""
-    model = PythonModel(write(parameters("x = 1"), "import os\nif x == 2:\n    os._exit(1)", returns("x")))
+def test_a_crash_does_not_hurt_a_worker(client, write, tmp_path):
+    """A call whose process dies is a TaskDied; the workers go on, and what had ended is not made again."""
+    calls = tmp_path / "calls"
+    model = PythonModel(
+        write(
+            parameters("x = 1\nfolder = ''"),
+            "import os, tempfile\nos.close(tempfile.mkstemp(prefix=f'{x}-', dir=folder)[0])",
+            "if x == 50:\n    os._exit(1)",
+            returns("x"),
+        )
+    )
+    calls.mkdir()
     before = set(client.run(os.getpid).values())
-    values = model.map([{"x": n} for n in range(5)], executor=client.get_executor(), on_error="return")
-    assert isinstance(values.pop(2), TaskDied)
-    assert values == [0, 1, 3, 4]
+    sets = [{"x": n, "folder": str(calls)} for n in range(80)]
+    values = model.map(sets, executor=client.get_executor(), on_error="return")
+    assert isinstance(values.pop(50), TaskDied)
+    assert values == [n for n in range(80) if n != 50]
     assert set(client.run(os.getpid).values()) == before
+    made = [path.name.partition("-")[0] for path in calls.iterdir()]
+    assert sorted(made) == sorted([*map(str, range(80)), *["50"] * (len(made) - 80)])
 
 
 def test_files_travel_when_they_are_named(client, write, tmp_path):
