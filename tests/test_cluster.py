@@ -12,7 +12,7 @@ import time
 
 import psutil
 import pytest
-from conftest import parameters, returns
+from conftest import cell, parameters, returns
 
 from restified_magics import CellError, PythonModel
 from restified_magics.errors import NotebookError, TaskDied
@@ -74,6 +74,13 @@ def test_a_crash_does_not_hurt_a_worker(client, write, tmp_path):
     assert set(client.run(os.getpid).values()) == before
     made = [path.name.partition("-")[0] for path in calls.iterdir()]
     assert sorted(made) == sorted([*map(str, range(80)), *["50"] * (len(made) - 80)])
+
+
+def test_slow_packages_are_there_already(client, write):
+    """What a notebook imports, the process has that those of its calls are forked from."""
+    ready = cell("import sys\nready = 'numpy' in sys.modules\nimport numpy")
+    model = PythonModel(write(parameters("x = 1"), ready, returns("ready")))
+    assert model.map([{"x": n} for n in range(4)], executor=client.get_executor()) == [True] * 4
 
 
 def test_files_travel_when_they_are_named(client, write, tmp_path):

@@ -10,28 +10,14 @@ from typing import Any, NamedTuple
 
 from restified_magics.core.model import Model
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.sweep.parcels import (
-    PRELOADED,
-    Answer,
-    Item,
-    Went,
-    hard_limit,
-    open_answer,
-    opened,
-    pack_items,
-    pack_model,
-    run_far,
-    run_here,
-    run_there,
-)
+from restified_magics.sweep.parcels import Answer, Item, Went, open_answer, pack_items, pack_model
 from restified_magics.sweep.store import Store
+from restified_magics.sweep.worker import PRELOADED, hard_limit, opened, run_far, run_here, run_there
 
 __all__ = ["MOMENT", "Crew", "Hear", "Here", "crew_for"]
 
 #: Seconds after which a worker begins no more calls of a batch.
 MOMENT = 0.5
-
-_PRELOADED = ("numpy", "pandas", "matplotlib", "matplotlib.pyplot", "scipy", "IPython")
 
 #: Is told the place of a call in its batch, and how it went.
 Hear = Callable[[int, Went], object]
@@ -106,7 +92,7 @@ def crew_for(
         ready = functools.partial(opened, parcel)  # while the call before it runs
         executor = isolated = IsolatedExecutor(
             workers,
-            preload=(*PRELOADED, *_preloaded(model)),
+            preload=(*PRELOADED, *parcel.imports),
             initializer=ready,
             timeout=hard_limit(limit, MOMENT),
         )
@@ -153,12 +139,6 @@ def _end_threads(executor: concurrent.futures.Executor, model: Any, running: boo
 
 def _end_processes(executor: Any, _running: bool) -> None:
     executor.kill_workers()
-
-
-def _preloaded(model: Model) -> list[str]:
-    """The slow packages that the notebook imports: the process that others are forked from has them."""
-    text = "\n".join(cell.source for cell in model.notebook.with_role("code", "parameters", "return"))
-    return [name for name in _PRELOADED if name in text]
 
 
 def _size(executor: concurrent.futures.Executor) -> int:
