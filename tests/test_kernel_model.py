@@ -409,6 +409,27 @@ def test_kernel_that_starts_slowly_has_a_deadline_of_its_own(kernelspec):
         KernelModel(node("1"), kernel_name=name, start_timeout=0.3)()
 
 
+_LATE = """
+import time
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+
+class Late(IPythonKernel):
+    def _publish_status(self, status, *args, **options):
+        if status == "idle":
+            time.sleep(0.5)
+        super()._publish_status(status, *args, **options)
+
+IPKernelApp.launch_instance(kernel_class=Late)
+"""
+
+
+def test_kernel_that_is_slow_to_say_that_it_is_idle(kernelspec):
+    """On a busy machine the end of the outputs comes long after the reply, and nothing is lost."""
+    name = kernelspec(sys.executable, "-c", _LATE, "-f", "{connection_file}")
+    assert KernelModel(node("1", cell("2", "return")), kernel_name=name)() == 2
+
+
 def test_secrets_of_a_server_stay_outside(monkeypatch):
     """Environment variables that open a Jupyter server are not handed to kernels; others are."""
     monkeypatch.setenv("JUPYTER_TOKEN", "secret")

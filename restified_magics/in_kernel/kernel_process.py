@@ -251,23 +251,28 @@ class Kernel:
         stopped: BaseException | None = None
         until = None if deadline is None else deadline.at
         self.usable, usable = False, self.usable
+        heard = time.monotonic()
         while not answers.complete:
-            left = None if until is None else until - time.monotonic()
+            ends = until if answers.reply is None or stopped is not None else heard + patience
             try:
-                yield ForMessages(connection, self._ended, left if answers.reply is None else patience)
+                left = None if ends is None else ends - time.monotonic()
+                yield ForMessages(connection, self._ended, left)
             except GeneratorExit:
                 raise
             except BaseException as error:  # noqa: BLE001 - raised again, when the kernel has ended in order
                 if stopped is not None:
                     raise stopped from None  # a second Ctrl-C: it does not wait for the first
                 stopped, until = error, self._interrupted(connection)
-            if not answers.take(connection.received()):
-                if answers.reply is not None and patience < _LOST:
-                    break
-                if answers.reply is not None:  # the value may be among what was lost
-                    raise self._failure("answered, but the end of its outputs never came")
+            if answers.take(connection.received()):
+                heard = time.monotonic()
+            elif answers.reply is None:
                 if self.has_ended():
                     raise stopped or self._failure(self._how_it_ended())
+            elif time.monotonic() >= heard + patience or self.has_ended():
+                if patience < _LOST:
+                    break
+                # the value may be among what was lost
+                raise self._failure("answered, but the end of its outputs never came")
             if stopped is None and answers.reply is None and deadline is not None and deadline.passed:
                 stopped, until = TimeIsUp(), self._interrupted(connection)
             elif stopped is not None and until is not None and time.monotonic() >= until:
