@@ -314,6 +314,15 @@ def test_no_credentials(server):
     assert server.get("/restified/", token=None).status == 403
 
 
+def test_a_person_without_credentials_is_told_where_to_log_in(server):
+    """A browser shows a page with a link, which does not lead back: another site may have given the address."""
+    browser = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer, ran = _mark(server, token=None, headers=browser)
+    assert (answer.status, answer.kind, ran) == (403, "text/html; charset=utf-8", False)
+    assert b'<a href="/login?next=%2Frestified%2F">Log in</a>' in answer.body
+    assert server.post("sum.ipynb", {}, browser, token=None).kind == "application/problem+json"
+
+
 def test_token_forms(server):
     """The token in the header, in both forms, and in the query."""
     for form in ("token", "Bearer", "bearer"):

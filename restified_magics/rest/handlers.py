@@ -21,7 +21,7 @@ from restified_magics.isolated.isolated_call import Given
 from restified_magics.rest import pages
 from restified_magics.rest.jobs import Job
 from restified_magics.rest.openapi import all_described, described, document
-from restified_magics.rest.origin import NotMeant, check_origin
+from restified_magics.rest.origin import NotLoggedIn, NotMeant, check_origin
 from restified_magics.rest.problems import Problem, problem_of
 from restified_magics.rest.request_values import RESERVED, from_body, from_query
 from restified_magics.rest.service import CallRequest, CallService
@@ -42,6 +42,8 @@ _HEADERS = {
 }
 # what a notebook returns is never a page of Jupyter's origin: its scripts run in an origin of their own
 _SANDBOX = "sandbox allow-scripts; default-src 'unsafe-inline' data: blob:; frame-ancestors 'self'"
+
+_NO_CREDENTIALS = "No valid credentials. Send the token of the server: Authorization: token …"
 
 
 class RestHandler(APIHandler):  # type: ignore[misc]
@@ -71,7 +73,7 @@ class RestHandler(APIHandler):  # type: ignore[misc]
 
     def refuse_stranger(self) -> None:
         """There are no credentials, or wrong ones."""
-        raise Problem(403, "No valid credentials. Send the token of the server: Authorization: token …")
+        raise Problem(403, _NO_CREDENTIALS)
 
     def compute_etag(self) -> None:
         """Answers are not cached, and a checksum of a large one takes long."""
@@ -152,16 +154,27 @@ class CallHandler(RestHandler):
         if int(self.request.headers.get("Content-Length") or 0) > self.most:
             raise self._too_large()
 
+    def refuse_stranger(self) -> None:
+        """A person is told where to log in, a program what to send."""
+        if self.request.method == "GET" and self.request.headers.get("Sec-Fetch-Mode") == "navigate":
+            raise NotLoggedIn(403, _NO_CREDENTIALS)
+        super().refuse_stranger()
+
     def answer_problem(self, problem: Problem) -> None:
-        """A person who opened the URL is asked; everything else is JSON."""
-        if not isinstance(problem, NotMeant):
+        """A person who opened the URL has a page; everything else is JSON."""
+        if isinstance(problem, NotMeant):
+            values = [(name, value) for name, value in parse_qsl(self.request.query) if name not in RESERVED]
+            page = pages.confirm(self.request.uri, values)
+        elif isinstance(problem, NotLoggedIn):
+            # the login page must not lead back here: then a link of another site would run without a question
+            page = pages.log_in(url_concat(self.settings["login_url"], {"next": self.url("restified") + "/"}))
+        else:
             super().answer_problem(problem)
             return
-        values = [(name, value) for name, value in parse_qsl(self.request.query) if name not in RESERVED]
         self.set_status(problem.status)
         self.set_header("Content-Security-Policy", pages.POLICY)
         self.set_header("Referrer-Policy", "same-origin")  # its link must say where it is from
-        self.finish(pages.confirm(self.request.uri, values), set_content_type="text/html; charset=utf-8")
+        self.finish(page, set_content_type="text/html; charset=utf-8")
 
     @property
     def most(self) -> int:

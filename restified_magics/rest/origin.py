@@ -12,13 +12,17 @@ from tornado.web import HTTPError
 
 from restified_magics.rest.problems import Problem
 
-__all__ = ["NotMeant", "check_origin"]
+__all__ = ["NotLoggedIn", "NotMeant", "check_origin"]
 
 _ADVICE = "Open it from a page of this server, such as /restified/, or send a token: Authorization: token …"
 
 
 class NotMeant(Problem):
     """A person opened the URL, not from our pages: it may be meant, or a link in a mail. Ask."""
+
+
+class NotLoggedIn(Problem):
+    """A person without credentials opened the URL in a browser. Say where to log in."""
 
 
 def check_origin(handler: Any) -> None:

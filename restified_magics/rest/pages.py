@@ -15,7 +15,7 @@ from restified_magics.rest.served import Served
 from restified_magics.signature.parameters import Parameter
 from restified_magics.signature.reading import as_text
 
-__all__ = ["POLICY", "confirm", "index"]
+__all__ = ["POLICY", "confirm", "index", "log_in"]
 
 #: The page runs no script, loads nothing, and sends its forms nowhere else.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
@@ -70,6 +70,16 @@ def confirm(url: str, values: Sequence[tuple[str, str]]) -> str:
     table = f"<table><tr><th>name<th>value</tr>{listed}</table>" if listed else "<p>With its defaults.</p>"
     path = html.escape(unquote(url.partition("?")[0]))
     return _page("Run this notebook?", f'<p>{path}</p>{table}<p><a href="{html.escape(url)}">Run it</a></p>')
+
+
+def log_in(url: str) -> str:
+    """The page for who opened the URL of a notebook and is not logged in.
+
+    Args:
+        url: the login page.
+    """
+    link = f'<a href="{html.escape(url)}">Log in</a>'
+    return _page("Who are you?", f"<p>{link}, then open this address again.</p>")
 
 
 def _page(title: str, body: str) -> str:
