@@ -302,6 +302,8 @@ def test_no_credentials(server):
         assert TOKEN.encode() not in answer.body
     assert server.get("/restified/marks.ipynb?path=x&token=wrong", token=None).status == 403
     assert server.get("/restified/nothing.ipynb", token=None).status == 403
+    posted = server.post("sum.ipynb", {}, {"Authorization": "token wrong"}, token=None)
+    assert (posted.status, posted.json["detail"][:20]) == (403, "No valid credentials")
     for path in (
         "/api/restified/openapi.json",
         "/api/restified/health",

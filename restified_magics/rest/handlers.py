@@ -75,6 +75,14 @@ class RestHandler(APIHandler):  # type: ignore[misc]
         """There are no credentials, or wrong ones."""
         raise Problem(403, _NO_CREDENTIALS)
 
+    def check_xsrf_cookie(self) -> None:
+        """Who sends a wrong token is told that by `prepare`, and not that an argument `_xsrf` is missing."""
+        try:
+            super().check_xsrf_cookie()
+        except web.HTTPError:
+            if self.current_user is not None:
+                raise
+
     def compute_etag(self) -> None:
         """Answers are not cached, and a checksum of a large one takes long."""
 
@@ -92,7 +100,10 @@ class RestHandler(APIHandler):  # type: ignore[misc]
             problem = error
         elif isinstance(error, web.HTTPError):
             told = error.log_message if status_code < 500 else None
-            headers = {"Allow": self.methods} if status_code == 405 else {}
+            headers = {}
+            if status_code == 405:
+                headers = {"Allow": self.methods}
+                told = f"{self.request.method} is not for this URL. Use one of {self.methods}"
             problem = Problem(status_code, told or http.HTTPStatus(status_code).phrase, headers=headers)
         else:
             problem = problem_of(error or Exception(), self.request.path)

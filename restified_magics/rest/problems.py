@@ -131,7 +131,7 @@ def _failed_cell(error: CellError, name: str, shown: Shown) -> Problem:
         fields |= {"ename": error.ename, "evalue": error.evalue, "source_line": error.source_line}
     if shown.tracebacks:
         fields["traceback"] = error.traceback
-    said = f": {error.ename}: {error.evalue}" if shown.messages else ""
+    said = f": {error.ename}: {error.evalue}" if shown.messages else ". RestifiedApp.show_messages tells why"
     return Problem(500, f"{name}, {where} failed{said}", **fields)
 
 

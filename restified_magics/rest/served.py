@@ -194,4 +194,4 @@ def _is_inside(file: str, root: str) -> bool:
 
 def _missing(path: str) -> Problem:
     shown = path if path.isprintable() and len(path) < 200 else "that name"
-    return Problem(404, f"There is no notebook {shown}.")
+    return Problem(404, f"There is no notebook {shown}. /restified/ lists those that there are.")
