@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import os
@@ -854,10 +855,10 @@ def test_timeout_cancels_what_awaits_in_another_thread(tmp_path):
 
 def test_call_left_to_itself_leaves_the_callers_streams():
     """When it ends at last, stdout is what its caller has made it meanwhile."""
-    import contextlib
     import io
 
     model = PythonModel(node("import time\ntime.sleep(2.5)"))
+    PythonModel(node("1")).run()  # what it imports is imported before the time counts
 
     def call():
         with pytest.raises(ModelTimeout):
@@ -873,6 +874,79 @@ def test_call_left_to_itself_leaves_the_callers_streams():
             threading.Event().wait(0.01)
         print("to the buffer")
     assert buffer.getvalue() == "to the buffer\n"
+
+
+@pytest.mark.parametrize(
+    "taking",
+    [
+        "%%capture\nfree.wait()",
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n    free.wait()",
+        "import io, sys\nsys.stdout = io.StringIO()\nfree.wait()",
+    ],
+)
+def test_call_left_to_itself_gives_the_streams_back(taking, capsys):
+    """What its caller prints meanwhile does not end in what its cells had put in the place of stdout."""
+
+    class Blocked:
+        """As code in C that waits: no exception of Python stops it."""
+
+        def __init__(self):
+            self.event = threading.Event()
+
+        def wait(self):
+            while not self.event.is_set():
+                with contextlib.suppress(BaseException):
+                    self.event.wait(0.01)
+
+    free = Blocked()
+    model = PythonModel(node(parameters("free = None"), taking))
+    free.event.set()
+    model.execute({"free": free})  # what it imports is imported before the time counts
+    free.event.clear()
+
+    def call():
+        with pytest.raises(ModelTimeout, match="left to itself"):
+            model.execute({"free": free}, timeout=0.1)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    print("to the caller")
+    free.event.set()
+    while any(each.name == "restified-call" for each in threading.enumerate()):
+        threading.Event().wait(0.01)
+    assert capsys.readouterr().out == "to the caller\n"
+
+
+@pytest.mark.parametrize("recorded", ["a", "b"])
+def test_outputs_of_a_call_that_goes_on_when_another_ends(recorded, capsys):
+    """One that is not recorded begins or ends meanwhile, and takes no route with it."""
+    begun = {name: threading.Event() for name in "ab"}
+    goes_on = {name: threading.Event() for name in "ab"}
+    model = PythonModel(
+        node(
+            parameters("name = ''\nbegun = None\ngoes_on = None"),
+            "print(name, 1); begun[name].set(); goes_on[name].wait(30); print(name, 2)",
+        )
+    )
+    results = {}
+
+    def call(name):
+        params = {"name": name, "begun": begun, "goes_on": goes_on}
+        results[name] = (model.run if name == recorded else model.execute)(params)
+
+    stdout = sys.stdout
+    threads = {name: threading.Thread(target=call, args=(name,)) for name in "ab"}
+    for name in "ab":  # a begins before b, and ends before it
+        threads[name].start()
+        assert begun[name].wait(30)
+    for name in "ab":
+        goes_on[name].set()
+        threads[name].join()
+    other = "b" if recorded == "a" else "a"
+    assert results[recorded].outputs[1][0]["text"] == f"{recorded} 1\n{recorded} 2\n"
+    assert capsys.readouterr().out == f"{other} 1\n{other} 2\n"
+    assert sys.stdout is stdout
 
 
 def test_parameters_without_effect_are_told(write):

@@ -32,6 +32,7 @@ class Call:
         figures: pyplot's open figures of this call, once it has some.
         last: the value of the last expression, ``_`` in the cells.
         outer: the names of the calls around it in other processes, the outermost first.
+        streams: what ``sys.stdout`` and ``sys.stderr`` were when it began.
         ended: threads and tasks that outlive it belong to its parent.
     """
 
@@ -49,6 +50,7 @@ class Call:
         "parent",
         "result",
         "sink",
+        "streams",
     )
 
     def __init__(self, notebook: Notebook, params: dict[str, Any], parent: Call | None) -> None:
@@ -64,6 +66,7 @@ class Call:
         self.last: Any = None
         self.ended = False
         self.figures: Any = None
+        self.streams: Any = None
         self.result = Result(params=params, _source=notebook)
         if self.depth > MAX_DEPTH:
             raise ModelRecursionError([*self.outer, *(call.notebook.name for call in self.chain())])

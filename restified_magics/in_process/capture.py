@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TextIO
 
 from restified_magics.core.calls import current_call
 
-__all__ = ["DROP", "Recorder", "drop_outputs", "recording"]
+__all__ = ["DROP", "Recorder", "drop_outputs", "follow_threads", "give_streams_back", "recording"]
 
 
 class Recorder:
@@ -274,6 +274,7 @@ def _publisher(inner: Any) -> Any:
     return _Publisher(parent=inner.parent)
 
 
+_STREAMS = ("stdout", "stderr")
 _lock = threading.Lock()
 _recorded = 0
 _routes: dict[str, Any] = {}
@@ -295,11 +296,25 @@ def drop_outputs() -> Callable[[], None]:
     return _uninstall
 
 
+def give_streams_back(streams: tuple[Any, Any]) -> None:
+    """Make these ``sys.stdout`` and ``sys.stderr`` again, with a route exactly where calls are recorded now."""
+    with _lock:
+        for name, stream in zip(_STREAMS, streams, strict=True):
+            wanted, found = _unrouted(stream), getattr(sys, name)
+            routed = bool(_recorded) and wanted is not None
+            if _unrouted(found) is not wanted or isinstance(found, _Stream) != routed:
+                setattr(sys, name, _Stream(name, wanted) if routed else wanted)
+
+
+def _unrouted(stream: Any) -> Any:
+    return stream._inner if isinstance(stream, _Stream) else stream
+
+
 def _install(shell: Any) -> None:
     global _recorded
     with _lock:
         _recorded += 1
-        for name in ("stdout", "stderr"):
+        for name in _STREAMS:
             stream = getattr(sys, name)
             if not isinstance(stream, _Stream) and stream is not None:
                 setattr(sys, name, _Stream(name, stream))
@@ -316,10 +331,8 @@ def _uninstall() -> None:
         _recorded -= 1
         if _recorded:
             return
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if isinstance(stream, _Stream):
-                setattr(sys, name, stream._inner)
+        for name in _STREAMS:
+            setattr(sys, name, _unrouted(getattr(sys, name)))
         if "publisher" in _routes:
             shell, publisher, types = _routes.pop("publisher")
             shell.display_pub, shell.display_formatter.active_types = publisher, types

@@ -18,7 +18,14 @@ from restified_magics.core.deadline import Blocked, Deadline, Expired, guard, sh
 from restified_magics.core.model import Model, Record
 from restified_magics.core.notebook import Notebook
 from restified_magics.errors import CellError, ModelTimeout, NotebookError
-from restified_magics.in_process.capture import DROP, Recorder, drop_outputs, follow_threads, recording
+from restified_magics.in_process.capture import (
+    DROP,
+    Recorder,
+    drop_outputs,
+    follow_threads,
+    give_streams_back,
+    recording,
+)
 from restified_magics.in_process.execution import awaited, run_cells
 from restified_magics.in_process.figures import close_figures
 from restified_magics.in_process.free_names import free_names
@@ -187,7 +194,7 @@ class _Running:
     A class and not a generator, since of a call that takes microseconds every one counts.
     """
 
-    __slots__ = ("_before", "_call", "_outputs", "_started", "_streams", "_token")
+    __slots__ = ("_before", "_call", "_outputs", "_started", "_token")
 
     def __init__(self, model: PythonModel, call: Call, program: Program, record: Record) -> None:
         self._call = call
@@ -219,7 +226,7 @@ class _Running:
 
     def __enter__(self) -> Hold:
         self._token = set_current_call(self._call)
-        self._streams = sys.stdout, sys.stderr
+        self._call.streams = sys.stdout, sys.stderr
         self._started = time.perf_counter()
         hold: Hold = self._call.hold
         return hold
@@ -228,8 +235,8 @@ class _Running:
         call, result = self._call, self._call.result
         result.duration = time.perf_counter() - self._started
         # a call that was left to itself must not change what its caller has meanwhile
-        if call.sink is not DROP and (sys.stdout, sys.stderr) != self._streams:
-            sys.stdout, sys.stderr = self._streams
+        if call.sink is not DROP and (sys.stdout, sys.stderr) != call.streams:
+            give_streams_back(call.streams)
         call.ended = call.sink is not DROP
         reset_current_call(self._token)
         if call.figures:
@@ -306,6 +313,8 @@ def _give_up(call: Call) -> Callable[[], None]:
     """Leave a call to itself: nothing of it reaches anybody, and it holds nothing any more."""
     finish = drop_outputs()
     call.sink = DROP
+    if call.streams is not None:  # what it has put in their place would go on taking the caller's output
+        give_streams_back(call.streams)
     if call.hold is not None:
         release(call.hold)
     return finish
