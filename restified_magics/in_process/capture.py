@@ -297,7 +297,7 @@ def drop_outputs() -> Callable[[], None]:
 
 
 def give_streams_back(streams: tuple[Any, Any]) -> None:
-    """Make these ``sys.stdout`` and ``sys.stderr`` again, with a route exactly where calls are recorded now."""
+    """Make these ``sys.stdout`` and ``sys.stderr`` again, routed exactly where calls are recorded now."""
     with _lock:
         for name, stream in zip(_STREAMS, streams, strict=True):
             wanted, found = _unrouted(stream), getattr(sys, name)
