@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
-from jupyter_server.base.handlers import APIHandler
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
@@ -177,8 +177,8 @@ class CallHandler(RestHandler):
             values = [(name, value) for name, value in parse_qsl(self.request.query) if name not in RESERVED]
             page = pages.confirm(self.request.uri, values)
         elif isinstance(problem, NotLoggedIn):
-            # the login page must not lead back here: then a link of another site would run without a question
-            page = pages.log_in(url_concat(self.settings["login_url"], {"next": self.url("restified") + "/"}))
+            # nobody is led back here from there: then a link of another site would run without a question
+            page = pages.log_in(self.url("restified") + "/")
         else:
             super().answer_problem(problem)
             return
@@ -270,7 +270,12 @@ class IndexHandler(RestHandler):
         """A person is sent to the login page, a program is told."""
         if "text/html" not in self.request.headers.get("Accept", ""):
             super().refuse_stranger()
-        self.redirect(url_concat(self.settings["login_url"], {"next": self.request.uri}))
+        url = self.get_login_url()
+        self.redirect(url if "?" in url else url_concat(url, {"next": self.request.uri}))
+
+    def get_login_url(self) -> str:
+        """Where a person logs in: this is no API, whose callers are never sent there."""
+        return JupyterHandler.get_login_url(self)  # type: ignore[no-any-return]
 
     @authorized("read")
     async def get(self) -> None:

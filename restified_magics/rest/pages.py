@@ -76,7 +76,7 @@ def log_in(url: str) -> str:
     """The page for who opened the URL of a notebook and is not logged in.
 
     Args:
-        url: the login page.
+        url: a page that sends those who are not logged in to where they can be.
     """
     link = f'<a href="{html.escape(url)}">Log in</a>'
     return _page("Who are you?", f"<p>{link}, then open this address again.</p>")
