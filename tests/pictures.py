@@ -123,7 +123,7 @@ def spring(page: Any) -> None:
 
 PICTURES_OF = {
     "fibonacci": Picture("fibonacci_view", "lab", top),
-    "sales": Picture("sales", act=spring, height=1110),
+    "sales": Picture("sales", act=spring, height=1130),
     "stock": Picture("stock_view", act=outputs, height=1330),
     "quality": Picture("quality", height=1060),
     "heating": Picture("heating_view", act=chain, height=1330, width=1100),
@@ -137,8 +137,8 @@ PICTURES_OF = {
 }
 #: The two sides of `readme`.
 BOTH = (
-    Picture("sales", "lab", at_cell(3, sidebar=True), height=1080, width=1040),
-    Picture("sales", act=spring, height=1080, width=960),
+    Picture("sales", "lab", at_cell(3, sidebar=True), height=1110, width=1040),
+    Picture("sales", act=spring, height=1110, width=960),
 )
 
 

@@ -213,6 +213,8 @@ def test_link(form):
     )
     assert second.problems == {"data": "waits for the result of area.ipynb"}
     assert (panel(second).fields[0]["kind"], panel(second).fields[0]["hint"]) == ("linked", "")
+    optional = form(node(parameters("data: list | None = None"), returns("data"))).link("data", first)
+    assert panel(optional).fields[0]["blank"] == ""  # nobody can leave it empty
     first.set(n=4)
     first.run()
     first.wait(60)

@@ -263,7 +263,7 @@ class LinkedEntry(Entry):
     def spec(self) -> dict[str, Any]:
         """What the page shows of it."""
         spec = make_field(dataclasses.replace(self.parameter, choices=None)).spec()
-        return {**spec, "kind": "linked", "hint": ""}  # nobody writes it
+        return {**spec, "kind": "linked", "hint": "", "blank": ""}  # nobody writes it
 
 
 def _of_field(field: Field) -> FieldEntry:
