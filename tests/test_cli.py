@@ -83,6 +83,13 @@ def test_what_goes_wrong_has_an_exit_code_and_words(restified, model, arguments,
     assert "restified_magics/" not in done.stderr
 
 
+def test_a_file_that_has_no_folder_is_told_before_the_call(restified, model, tmp_path):
+    """What a long call gave is not lost for a name that was wrong from the beginning."""
+    for output in ("no/where.json", str(tmp_path)):
+        done = restified("call", "model.ipynb", "-o", output)
+        assert (done.returncode, "folder" in done.stderr, "printed" in done.stderr) == (2, True, False)
+
+
 def test_a_closed_stdout_is_told(restified, model, tmp_path):
     """Where results have no place to go, that is said before anything runs."""
     command = '"$0" -m restified_magics call model.ipynb x=1 >&-'
@@ -189,8 +196,19 @@ def test_forms_of_the_value(restified, write, tmp_path):
     assert (tmp_path / "table.csv").read_text() == "a\n1\n"
     done = restified("call", "model.ipynb", "kind=number", "-o", "number.png")
     assert done.returncode == 1
-    assert "cannot be had as image/png" in done.stderr
+    assert "-o number.png: a value of type int cannot be had as .png, only as .json, .txt" in done.stderr
+    done = restified("call", "model.ipynb", "kind=table", "-o", "table.parquet")
+    assert "cannot be had as .parquet, only as .json, .csv, .html" in done.stderr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["model.ipynb", "table.csv"]
+
+
+def test_bytes_and_text_are_written_as_they_are(restified, write, tmp_path):
+    """An Excel file, or a CSV, that the notebook made itself is what is written, whatever the ending is."""
+    write(parameters("kind = 'bytes'"), returns("{'bytes': b'PK\\x03\\x04', 'text': 'a\\tb\\n'}[kind]"))
+    for arguments, content in ((["report.xlsx"], b"PK\x03\x04"), (["table.tsv", "kind=text"], b"a\tb\n")):
+        done = restified("call", "model.ipynb", "-o", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / arguments[0]).read_bytes() == content
 
 
 def test_a_figure_is_written_to_a_file(restified, write, tmp_path):

@@ -9,7 +9,7 @@ import click
 from restified_magics.command_line.command_values import given_values, read_values
 from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook, complete_values
-from restified_magics.command_line.terminal import results_only, written
+from restified_magics.command_line.terminal import check_output, results_only, written
 from restified_magics.core.media import CSV, HTML, JSON
 from restified_magics.engines import Engine, open_model
 
@@ -53,6 +53,7 @@ def command(  # noqa: PLR0913 - the options of a command
     with results_only() as give:
         model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         params = read_values(model.parameters, given_values(values), model.name)
+        check_output(output)
         if save is None:
             value = model.execute(params)
         else:

@@ -15,9 +15,9 @@ from typing import Any
 import click
 
 from restified_magics.core.media import JSON, TEXT, offered, render
-from restified_magics.errors import RestifiedError
+from restified_magics.errors import MediaError, RestifiedError
 
-__all__ = ["Give", "results_only", "written"]
+__all__ = ["Give", "check_output", "results_only", "written"]
 
 #: Gives bytes to who called the command.
 Give = Callable[[bytes], None]
@@ -54,14 +54,30 @@ def results_only() -> Iterator[Give]:
         os.close(kept)
 
 
+def check_output(output: str | None) -> None:
+    """Refuse a file that cannot be written to, before a call that may take long.
+
+    Raises:
+        UsageError: its folder is not there, or it is a folder.
+    """
+    if output is None or output == "-":
+        return
+    path = pathlib.Path(output).expanduser()
+    if path.is_dir():
+        raise click.UsageError(f"-o {path}: is a folder. Name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"-o {path}: there is no folder {path.parent}. Make it first")
+
+
 def written(value: Any, give: Give, *, media_type: str | None, output: str | None) -> None:
     """Write a result to stdout, or to a file.
 
     Args:
         value: what the Model returned.
         give: writes to stdout.
-        media_type: the form that was asked for, or None: the file's ending decides; without a file text is
-            text, None is nothing, and anything else is JSON, or what is best.
+        media_type: the form that was asked for, or None: bytes and text go into a file as they are, of
+            anything else its ending decides; without a file text is text, None is nothing, and anything else
+            is JSON, or what is best.
         output: a file; None or ``-`` is stdout.
 
     Raises:
@@ -70,8 +86,8 @@ def written(value: Any, give: Give, *, media_type: str | None, output: str | Non
         OSError: the file cannot be written.
     """
     if output is not None and output != "-":
-        guessed = media_type or mimetypes.guess_type(output)[0]
-        _to_file(pathlib.Path(output).expanduser(), render(value, guessed or offered(value)[0]))
+        path = pathlib.Path(output).expanduser()
+        _to_file(path, render(value, media_type) if media_type else _of_ending(value, path))
         return
     if media_type is None:
         if value is None:
@@ -89,10 +105,26 @@ def written(value: Any, give: Give, *, media_type: str | None, output: str | Non
     give(content)
 
 
+def _of_ending(value: Any, path: pathlib.Path) -> bytes:
+    """A value in the form that the ending of a file says."""
+    form, forms = mimetypes.guess_type(path.name)[0], offered(value)
+    if isinstance(value, bytes | bytearray | memoryview) and form != JSON:
+        return bytes(value)
+    if isinstance(value, str) and form != JSON and (form or TEXT).startswith("text/"):
+        return render(value, TEXT)
+    if not path.suffix:
+        return render(value, forms[0])
+    if form not in forms:
+        endings = ", ".join(filter(None, map(mimetypes.guess_extension, forms)))
+        kind = type(value).__name__
+        raise MediaError(
+            f"-o {path}: a value of type {kind} cannot be had as {path.suffix}, only as {endings}", forms
+        )
+    return render(value, form)
+
+
 def _to_file(path: pathlib.Path, content: bytes) -> None:
     """Write a file, whole or not at all."""
-    if not path.absolute().parent.is_dir():
-        raise click.UsageError(f"-o {path}: there is no folder {path.parent}. Make it first")
     if path.exists() and not path.is_file():  # a pipe, /dev/stdout
         path.write_bytes(content)
         return

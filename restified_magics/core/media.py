@@ -22,7 +22,6 @@ from typing import Any
 from uuid import UUID
 
 from restified_magics.core.plain_json import framed, of_library, plain, to_json
-from restified_magics.core.telling import shorten
 from restified_magics.errors import MediaError
 from restified_magics.wire.encoding import Unencodable
 
@@ -101,12 +100,16 @@ def render(value: object, media_type: str = JSON) -> bytes:
         >>> render(4, PNG)
         Traceback (most recent call last):
             ...
-        restified_magics.errors.MediaError: 4 cannot be had as image/png, only as application/json, text/plain
+        restified_magics.errors.MediaError: a value of type int cannot be had as image/png, \
+only as application/json, text/plain
     """
     renderers = _renderers(value)
     if media_type not in renderers:
         told = ", ".join(renderers)
-        raise MediaError(f"{shorten(value)} cannot be had as {media_type}, only as {told}", list(renderers))
+        kind = type(value).__name__
+        raise MediaError(
+            f"a value of type {kind} cannot be had as {media_type}, only as {told}", list(renderers)
+        )
     try:
         return renderers[media_type]()
     except Unencodable as error:
