@@ -45,50 +45,20 @@ NAMED = {
     "python": "runs a script of the repository, which has tests of its own",
 }
 
-# What README.md uses and does not make, since it is a tour.
-TOUR = """
-import ipywidgets, pandas
-from traitlets.config import Config
-from restified_magics import PythonModel
-df = frame = pandas.DataFrame({"x": [1, 2]})
-sets = [{"x": 1}, {"x": 2}]
-slider = ipywidgets.IntSlider(value=3)
-show = print
-c = Config()
-model = PythonModel("model.ipynb")
-"""
-
 TOKEN = "a-secret-of-the-server"
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    """A folder as the pages assume it: the examples, the notebooks of docs/, and those of README's tour."""
+    """A folder as the pages assume it: the examples, and the notebooks of docs/."""
     folder = tmp_path_factory.mktemp("stage")
     shutil.copytree(EXAMPLES, folder / "examples")
     shutil.copytree(ROOT / "docs" / "notebooks", folder, dirs_exist_ok=True)
     for path in EXAMPLES.iterdir():
         if path.is_file():
             shutil.copy(path, folder)
-    (folder / "models").mkdir()
-    # the check of Models has nothing to say of it: its parameters are there for the pages
-    quiet = "# restified: ignore[no-help]\n# restified: ignore[unused-parameter]\n"
-    tour = parameters(
-        f"{quiet}x: int = 1\ny = 0\nn = 15\nmode = 'a'\nname = ''\nlabel = ''\ndf = None\nopts = {{}}"
-    )
-    made = {
-        "model.ipynb": node(tour, "total = x + y", returns("total")),
-        "plot.ipynb": node(parameters("x = 1"), returns("import matplotlib.pyplot as plt\nplt.figure()")),
-        "prepare.ipynb": node(returns("[1, 2]")),
-        "fit.ipynb": node(parameters("data = []"), returns("sum(data)")),
-        "failed.ipynb": node(parameters("total = 10"), "1 / 0", returns("total")),
-    }
-    for name, content in made.items():
-        (folder / name).write_text(json.dumps(content), encoding="utf-8")
-    (folder / "sets.csv").write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
-    (folder / "data").mkdir()
-    (folder / "data" / "rows.csv").write_text("1,2\n", encoding="utf-8")
-    (folder / "values.json").write_text('{"x": 5}', encoding="utf-8")
+    failed = node(parameters("total = 10"), "1 / 0", returns("total"))
+    (folder / "failed.ipynb").write_text(json.dumps(failed), encoding="utf-8")
     return folder
 
 
@@ -154,8 +124,6 @@ def test_every_block_is_of_a_kind_that_is_tested():
 def test_python_and_magics(page, stage, tmp_path, request):
     """Blocks of Python and of magics run, in one namespace a page, and give what is said after `→`."""
     told = [{"kind": b.kind, "code": b.code, "before": b.before, "place": str(b)} for b in _of(RUN)[page]]
-    if page == "README.md":
-        told[0]["before"] = TOUR + told[0]["before"]
     text = json.dumps(told)
     if "10.0.0.1:8786" in text:
         text = text.replace("10.0.0.1:8786", request.getfixturevalue("cluster"))
