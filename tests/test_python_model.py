@@ -326,6 +326,21 @@ def test_figures_are_shown_once_and_closed():
     assert plt.get_fignums() == []
 
 
+def test_show_shows_and_closes_at_once_as_in_jupyter():
+    """Between what is printed before and after; what is drawn next is another figure."""
+    model = PythonModel(
+        node(
+            "import matplotlib.pyplot as plt\nfor n in range(2):\n    plt.plot([n])\n    plt.show()\n    print(n)",
+            "plt.plot([3])\nlines = len(plt.gca().lines)",
+            returns("lines"),
+        )
+    )
+    result = model.run()
+    kinds = [[output["output_type"] for output in outputs] for outputs in result.outputs]
+    assert kinds == [["display_data", "stream"] * 2, ["display_data"], ["execute_result"]]
+    assert result.value == model() == 1
+
+
 def test_a_returned_figure_can_be_used():
     """It is closed for pyplot, and still a figure."""
     pytest.importorskip("matplotlib")

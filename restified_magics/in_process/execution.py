@@ -9,13 +9,13 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-from restified_magics.core.calls import Call, current_call
+from restified_magics.core.calls import Call
 from restified_magics.core.deadline import Expired, guard, interruptible
 from restified_magics.errors import ModelRecursionError
 from restified_magics.in_process.capture import Recorder
-from restified_magics.in_process.figures import claim_figures, flush_figures
+from restified_magics.in_process.figures import claim_figures, draw_figures, flush_figures
 from restified_magics.in_process.program import Program, Step
-from restified_magics.in_process.shell import display, failures_raised, running_shell, shell
+from restified_magics.in_process.shell import failures_raised, running_shell, shell
 from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised, show_cells_only
 from restified_magics.signature.enums import revive
 
@@ -42,14 +42,14 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
                 if code is not None:  # most cells, and this is all that they cost: no function call here
                     exec(code, names)
                     if calls and "matplotlib.pyplot" in modules:
-                        flush_figures(_show)
+                        flush_figures()
                     continue
                 if quick and step.plain and step.last is not None:
                     if step.body is not None:
                         exec(step.body, names)
                     value = eval(step.last, names)
                     if "matplotlib.pyplot" in modules:
-                        flush_figures(_show, shown=value if step.returns else None)
+                        flush_figures(shown=value if step.returns else None)
                 else:
                     value = yield from _step(step, call, recorder)
                 if step.returns:
@@ -110,7 +110,7 @@ def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:
             names["_"] = call.last = value
     if recorder is not None and value is not None and _is_shown(step):
         _record_value(recorder, value)
-    flush_figures(_show, shown=value)
+    flush_figures(shown=value)
     return value
 
 
@@ -173,22 +173,6 @@ def _cancelled() -> bool:
 # -------------------------------------------------------------------- display
 
 
-def _show(figure: Any) -> None:
-    """Display a figure where the cell's outputs go: in plain Python there is no such place."""
-    call = current_call()
-    if running_shell() is None:
-        if call is None or call.sink is None:
-            return
-        _draw_figures(shell())
-    display(figure)
-
-
-def _draw_figures(instance: Any) -> None:
-    from IPython.core.pylabtools import select_figure_formats
-
-    select_figure_formats(instance, {"png"})
-
-
 def _is_shown(step: Step) -> bool:
     """Whether Jupyter would show the cell's last expression: not after a semicolon."""
     from IPython.core.displayhook import DisplayHook
@@ -199,7 +183,7 @@ def _is_shown(step: Step) -> bool:
 def _record_value(recorder: Recorder, value: Any) -> None:
     instance = shell()
     if "matplotlib.figure" in sys.modules and running_shell() is None:
-        _draw_figures(instance)
+        draw_figures(instance)
     data, metadata = instance.display_formatter.format(value)
     if data:
         recorder.result(data, metadata)

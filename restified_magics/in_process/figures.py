@@ -1,9 +1,10 @@
-"""Matplotlib figures of a call: its own, shown once after the cell that made them, and closed."""
+"""Matplotlib figures of a call: its own, shown once, by `show` or after the cell that made them, closed."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 from restified_magics.core.calls import Call, current_call
+from restified_magics.in_process.shell import display, running_shell, shell
 
-__all__ = ["claim_figures", "close_figures", "flush_figures"]
+__all__ = ["claim_figures", "close_figures", "draw_figures", "flush_figures"]
 
 
 class _FiguresByCall(collections.OrderedDict[int, Any]):
@@ -89,10 +91,11 @@ class _FiguresByCall(collections.OrderedDict[int, Any]):
 
 
 class _Claiming:
-    """The loader of pyplot's register, which puts our table into it before anybody can open a figure."""
+    """The loader of a module of matplotlib, which makes it ours before anybody can use it."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, claim: Callable[[Any], object]) -> None:
         self._loader = loader
+        self._claim = claim
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -103,25 +106,25 @@ class _Claiming:
     def exec_module(self, module: Any) -> None:
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        _claim(module)
+        self._claim(module)
 
 
 class _Finder:
-    """Stands before Python's own finders until the register is imported, which may be in a cell of a call."""
+    """Stands before Python's own finders until a module is imported, which may be in a cell of a call."""
+
+    def __init__(self, name: str, claim: Callable[[Any], object]) -> None:
+        self.name = name
+        self.claim = claim
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
-        if name != _REGISTER:
+        if name != self.name:
             return None
         with contextlib.suppress(ValueError):  # another thread has just done it
             sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None:
-            spec.loader = _Claiming(spec.loader)  # type: ignore[assignment]  # it stands for one
+            spec.loader = _Claiming(spec.loader, self.claim)  # type: ignore[assignment]  # it stands for one
         return spec
-
-
-_REGISTER = "matplotlib._pylab_helpers"
-_finder = _Finder()
 
 
 def _claim(module: Any) -> Any:
@@ -131,21 +134,41 @@ def _claim(module: Any) -> Any:
     return register
 
 
+def _claim_show(module: Any) -> None:
+    """Let ``pyplot.show`` show and close what a call has drawn, as in Jupyter, whatever the backend."""
+    inner = module.show
+    if hasattr(inner, "_restified"):
+        return
+
+    @functools.wraps(inner)
+    def show(*args: Any, **options: Any) -> Any:
+        if current_call() is not None:
+            flush_figures()
+        return inner(*args, **options)
+
+    show._restified = True  # type: ignore[attr-defined]
+    module.show = show
+
+
+_REGISTER = "matplotlib._pylab_helpers"
+_finders = (_Finder(_REGISTER, _claim), _Finder("matplotlib.pyplot", _claim_show))
+
+
 def claim_figures() -> None:
     """Keep the figures of calls apart, also from those that are open already; at the start of a call."""
-    module = sys.modules.get(_REGISTER)
-    if module is None:
-        if _finder not in sys.meta_path:
-            sys.meta_path.insert(0, _finder)
-    elif hasattr(module, "Gcf"):  # else another thread imports it
-        _claim(module)
+    for finder in _finders:
+        module = sys.modules.get(finder.name)
+        if module is None:
+            if finder not in sys.meta_path:
+                sys.meta_path.insert(0, finder)
+        elif hasattr(module, "Gcf" if finder.name == _REGISTER else "show"):  # else another thread imports it
+            finder.claim(module)
 
 
-def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
-    """Show and close the figures that a cell of the current call left open.
+def flush_figures(*, shown: object = None) -> None:
+    """Show and close the figures of the current call that are open: after a cell, and by ``pyplot.show``.
 
     Args:
-        show: displays one figure.
         shown: a figure that is displayed already, as the cell's value.
     """
     module = sys.modules.get(_REGISTER)
@@ -158,7 +181,24 @@ def flush_figures(show: Callable[[Any], None], *, shown: object = None) -> None:
         figure = manager.canvas.figure
         register.destroy(manager)
         if figure is not shown:
-            show(figure)
+            _show(figure)
+
+
+def _show(figure: Any) -> None:
+    """Display a figure where the cell's outputs go: in plain Python there is no such place."""
+    call = current_call()
+    if running_shell() is None:
+        if call is None or call.sink is None:
+            return
+        draw_figures(shell())
+    display(figure)
+
+
+def draw_figures(instance: Any) -> None:
+    """Let a shell that was made by us draw figures, as that of Jupyter does."""
+    from IPython.core.pylabtools import select_figure_formats  # slow to import, and few Models draw
+
+    select_figure_formats(instance, {"png"})
 
 
 def close_figures(call: Call) -> None:
