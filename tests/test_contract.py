@@ -584,6 +584,19 @@ def test_code_that_swallows_the_interrupt_is_stopped_all_the_same(make):
         model.execute(timeout=0.1)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    raise ValueError('broken off')",
+        "%%bash\nsleep 60",
+    ],
+)
+def test_code_that_makes_another_error_of_the_interrupt_has_run_out_of_time(make, source):
+    """The call says that its time was up, and not what the cell made of that, as ``%%bash`` does."""
+    with pytest.raises(ModelTimeout):
+        make(source, returns("1")).execute(timeout=0.3)
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_timeout_that_is_none_is_refused(make, timeout):
     """A limit that cannot be kept is an error and no silent default."""
@@ -610,6 +623,16 @@ def test_top_level_await(make):
         return model(n=4)
 
     assert asyncio.run(blocking()) == 9
+
+
+def test_error_in_an_awaiting_cell_tells_nothing_of_the_event_loop(make):
+    """Its traceback is that of the cell, with no cause that is not the Model's."""
+    model = make("import asyncio\nasync with asyncio.timeout(0):\n    await asyncio.Event().wait()")
+    with pytest.raises(CellError) as caught:
+        model()
+    text = "\n".join(caught.value.traceback)
+    assert "TimeoutError" in text
+    assert "RuntimeError" not in text
 
 
 def test_cancelling_the_awaiting_task_cancels_the_call(make, tmp_path):

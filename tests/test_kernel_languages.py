@@ -183,6 +183,7 @@ def test_values_of_typescript():
         ("typescript", "await Promise.resolve(6) // c", 6),
         ("bash", "echo a; echo 'b c'", ["a", "b c"]),
         ("bash", "echo '{\"a\": [1, 2]}'", {"a": [1, 2]}),
+        ("bash", "printf 'a\\342\\200\\250b\\fc\\nd'", ["a\u2028b\fc", "d"]),
     ],
 )
 def test_return_cells(name, source, value):

@@ -162,7 +162,7 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         here.disarm()
-    here.check()
+        here.check()  # also where it caught the exception, and made another one of it
 
 
 @contextlib.contextmanager

@@ -234,7 +234,8 @@ class LanguageRequest:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            return text.splitlines()
+            # not `splitlines`: to a shell a form feed and U+2028 are characters like others
+            return text.removesuffix("\n").split("\n") if text else []
 
     # -------------------------------------------------------------- failures
 

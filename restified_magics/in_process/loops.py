@@ -36,9 +36,7 @@ class CallLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """The value of `coroutine`, or its exception."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _loop_runs_here():
             return self._run_here(coroutine)
         if self._thread is None:
             self._thread = _idle.pop() if _idle else _LoopThread()
@@ -68,6 +66,14 @@ class CallLoop:
         if self._thread is not None:
             thread, self._thread = self._thread, None
             thread.clear()
+
+
+def _loop_runs_here() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
