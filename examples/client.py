@@ -64,4 +64,6 @@ def main(url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python client.py URL TOKEN")
     main(*sys.argv[1:])

@@ -42,8 +42,12 @@ def findings(url: str, token: str, rows: list[dict[str, str]], limits: dict[str,
 
 def main(url: str, token: str, file: str, *limits: str) -> int:
     """Check the file, print the findings, and return the exit code."""
-    with pathlib.Path(file).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        with pathlib.Path(file).open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError as error:
+        print(f"{file} was not checked: {error.strerror}", file=sys.stderr)
+        return 2
     given = {name: float(value) for name, _, value in (limit.partition("=") for limit in limits)}
     try:
         found = findings(url, token, rows, given)

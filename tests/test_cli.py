@@ -72,11 +72,13 @@ def test_call_gives_the_value_on_stdout_and_nothing_else(restified, model):
         (["call", "model.ipynb", "@nothing.json"], 2, "@nothing.json: cannot be read"),
         (["call", "model.ipynb", "-o", "no/where.json"], 2, "there is no folder no"),
         (["nothing"], 2, "No such command 'nothing'"),
+        (["dashboard", "notes.txt"], 2, "notes.txt is no notebook"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_what_goes_wrong_has_an_exit_code_and_words(restified, model, arguments, code, told):
     """1: a cell failed, or its value cannot be had so. 2: wrong use. Nothing is on stdout, no traceback of ours."""
+    model.with_name("notes.txt").touch()
     done = restified(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert re.search(told, done.stderr, re.DOTALL), done.stderr

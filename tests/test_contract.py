@@ -54,6 +54,13 @@ def test_value_replaces_the_assigned_one_at_the_assignment(make):
     assert tuple(model()) == (1, 2, 3)
 
 
+def test_a_value_without_a_name_is_refused(make):
+    """The error says how values are given, by the first name that is free."""
+    model = make(parameters("x = 1; y = 2"), returns("x, y"), name="pair")
+    with pytest.raises(TypeError, match="pair takes values by name, as in y=5"):
+        model(5, x=1)
+
+
 def test_value_is_replaced_in_every_parameters_cell(make):
     """A name assigned in two `parameters` cells is one parameter, replaced in both."""
     model = make(parameters("x = 1"), "first = x", parameters("x = 2\nw = x * 10"), returns("first, x, w"))

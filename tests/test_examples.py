@@ -440,13 +440,16 @@ def test_quality_client_accepts(endpoint, tmp_path):
 
 
 def test_quality_client_could_not_check(endpoint):
-    """A wrong limit, a wrong token and a server that is not there are no answer: exit code 2."""
+    """A wrong limit or token, a file or a server that is not there are no answer: exit code 2."""
     file = str(EXAMPLES / "deliveries.csv")
     wrong = client(endpoint, endpoint.token, file, "hottest=3")
     assert wrong.returncode == 2
     assert "422" in wrong.stderr
     assert "hottest" in wrong.stderr
-    assert client(endpoint, "no-token", file).returncode == 2
+    stranger = client(endpoint, "no-token", file)
+    assert (stranger.returncode, "No valid credentials" in stranger.stderr) == (2, True)
+    absent = client(endpoint, endpoint.token, "nothing.csv")
+    assert (absent.returncode, "Traceback" in absent.stderr) == (2, False)
     command = [sys.executable, str(EXAMPLES / "quality_client.py"), "http://127.0.0.1:9", "t", file]
     nobody = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
     assert nobody.returncode == 2

@@ -363,11 +363,18 @@ def test_no_kernel_outlives_its_process(marked, how):
 
 
 def test_kernel_that_is_not_installed():
-    """The error lists those that are."""
-    with pytest.raises(
-        NotebookError, match=r"needs the kernel 'nope', which is not installed. Installed: .*python3"
-    ):
+    """The error lists those that are, and says how to install it, or to choose another one, in every face."""
+    told = r"needs the kernel 'nope', which is not installed. Installed: .*python3.* --kernel=NAME"
+    with pytest.raises(NotebookError, match=told):
         KernelModel(node("1", kernelspec={"name": "nope", "language": "python"}))
+
+
+def test_kernel_of_a_known_language_that_is_not_installed(monkeypatch, tmp_path):
+    """How to install it is said."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(NotebookError, match="Install it: pip install deno && deno jupyter --install, or"):
+        KernelModel(node("1", kernelspec={"name": "deno", "language": "typescript"}))
 
 
 @pytest.fixture

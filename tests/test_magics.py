@@ -663,6 +663,16 @@ def test_magics_in_the_cell_run(magics):
     os.environ.pop("GREETING", None)
 
 
+def test_text_without_quotes(magics, area):
+    """A word that is no name of the View may be meant as text: the error says how to write that."""
+    with pytest.raises(NameError) as caught:
+        magics("%call_notebook area.ipynb width=metre")
+    assert caught.value.__notes__[0].endswith('it goes in quotes: width="metre"')
+    with pytest.raises(NameError) as caught:
+        magics("%call_notebook area.ipynb width=nothing + 1")
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_a_cell_without_a_value(magics):
     """A cell that ends in a statement without a value is refused, and the name is not bound."""
     with pytest.raises(NotebookError, match=r"ends in `for i in .*has no value"):

@@ -478,6 +478,10 @@ def test_what_is_asked_wrong(double):
         double.map({"x": [1, 2]})
     with pytest.raises(TypeError, match="needs sets of values"):
         double.map()
+    with pytest.raises(TypeError, match="a list of dicts"):
+        double.map(5)
+    with pytest.raises(TypeError, match=r"a list of values for x, as in \[5\]"):
+        double.map(grid={"x": 5})
     with pytest.raises(ValueError, match="not both"):
         double.map([{}], workers=2, executor=concurrent.futures.ThreadPoolExecutor(1))
     with pytest.raises(ValueError, match="workers must be at least 1"):

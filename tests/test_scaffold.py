@@ -63,6 +63,8 @@ def test_nothing_is_overwritten(area):
     assert view(area, "--force").exit_code == 0
     before = area.read_bytes()
     assert "is the Model itself" in view(area, "--output", area, "--force").output
+    assert "Write" in view(area, "--output", area.with_name("view.txt")).output
+    assert not area.with_name("view.txt").exists()
     assert area.read_bytes() == before
 
 

@@ -134,8 +134,8 @@ class Model(abc.ABC):
 
     # ---------------------------------------------------------------- calls
 
-    def __call__(self, /, **params: Any) -> Any:
-        """Call the Model: ``model(x=42)`` is ``model.execute({"x": 42})``.
+    def __call__(self, /, *unnamed: Any, **params: Any) -> Any:
+        """Call the Model: ``model(x=42)`` is ``model.execute({"x": 42})``. Values are given by name.
 
         Example:
             >>> import restified_magics
@@ -143,6 +143,9 @@ class Model(abc.ABC):
             >>> fibonacci(n=20)
             6765
         """
+        if unnamed:
+            name = next((each for each in self.parameters if each not in params), "name")
+            raise TypeError(f"{self.name} takes values by name, as in {name}={shorten(unnamed[0])}")
         return self.execute(params)
 
     def execute(self, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:

@@ -40,6 +40,14 @@ from restified_magics.in_kernel.steps import ForFuture, Steps, drive, drive_asyn
 
 __all__ = ["KernelModel"]
 
+#: How the kernels are installed that this package knows.
+_INSTALL = {
+    "bash": ": pip install bash_kernel && python -m bash_kernel.install",
+    "deno": ": pip install deno && deno jupyter --install",
+    "ir": ": install R's package IRkernel (r-cran-irkernel on Debian)",
+    "python3": ": pip install ipykernel",
+}
+
 
 class KernelModel(Model):
     """A notebook called as a function in a Jupyter kernel, of any language.
@@ -112,8 +120,9 @@ class KernelModel(Model):
             known = ", ".join(installed_kernels()) or "none"
             raise NotebookError(
                 notebook.name,
-                f"needs the kernel {name!r}, which is not installed. Installed: {known}. Install it, or "
-                "choose one of them by kernel_name=",
+                f"needs the kernel {name!r}, which is not installed. Installed: {known}. Install it"
+                f"{_INSTALL.get(name, '')}, or choose one of them: kernel_name=, or --kernel=NAME in a magic "
+                "and in the shell",
             )
 
     def _language(self, kernel_name: str) -> str:

@@ -38,7 +38,14 @@ def expression_values(shell: Any, pairs: Sequence[tuple[str, str]], names: dict[
     filename = shell.compile.cache(source, shell.displayhook.prompt_count)
     values: dict[str, Any] = {}
     for (name, expression), keyword in zip(pairs, statement.value.keywords, strict=True):
-        value = _evaluated(keyword.value, filename, names)
+        try:
+            value = _evaluated(keyword.value, filename, names)
+        except NameError as error:
+            if isinstance(keyword.value, ast.Name):
+                error.add_note(
+                    f'Values are Python expressions. If this is text, it goes in quotes: {name}="{expression}"'
+                )
+            raise
         for key, each in _expanded(expression, value) if name == "**" else [(name, value)]:
             _give(values, key, each)
     return values

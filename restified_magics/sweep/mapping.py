@@ -79,7 +79,7 @@ def parameter_sets(
     """
     if params is None and grid is None:
         raise TypeError("map needs sets of values: a list of dicts, a DataFrame, or grid={name: values}")
-    if isinstance(params, Mapping):
+    if isinstance(params, Mapping) or not (params is None or isinstance(params, Iterable)):
         raise TypeError("map takes a list of dicts, one for each call. For all combinations, write grid={…}")
     if hasattr(params, "to_dict") and hasattr(params, "columns"):
         params = params.to_dict("records")
@@ -87,6 +87,9 @@ def parameter_sets(
     count = len(base) if isinstance(base, Sized) else None
     if grid is None:
         return base, count
+    for name, each in grid.items():
+        if not isinstance(each, Iterable):
+            raise TypeError(f"grid needs a list of values for {name}, as in [{shorten(each)}]")
     values = {name: list(each) for name, each in grid.items()}
     combined = (
         {**given, **dict(zip(values, combination, strict=True))}

@@ -55,6 +55,8 @@ def command(
 
     Further options are handed to Voila: see `voila --help`.
     """
+    if not os.path.isdir(path) and not path.endswith(".ipynb"):
+        raise click.UsageError(f"{path} is no notebook. Name one, or a folder of them")
     from traitlets.config import Config  # with Voila, slow to import
     from voila.app import Voila
 

@@ -122,6 +122,8 @@ def command(*, model: pathlib.Path, output: pathlib.Path | None, force: bool) ->
         restified view model.ipynb --output dashboards/model.ipynb
     """
     target = output or model.with_name(f"{model.stem}_view.ipynb")
+    if target.suffix != ".ipynb":
+        raise click.ClickException(f"{target}: a notebook's name ends in .ipynb. Write '{target}.ipynb'")
     if target.exists() and not force:
         raise click.ClickException(
             f"{target} is there already. Give another --output, or --force to replace it"
