@@ -236,6 +236,13 @@ def _known_options():
     return known
 
 
+def test_the_changelog_begins_with_this_version():
+    """Its first section is that of the version that the package has."""
+    first = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert first is not None
+    assert first[1] == restified_magics.__version__
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_nothing_is_made_up(page):
     """Options, traits, errors and names of the package that a page speaks of are there."""
