@@ -667,7 +667,7 @@ def test_text_without_quotes(magics, area):
     """A word that is no name of the View may be meant as text: the error says how to write that."""
     with pytest.raises(NameError) as caught:
         magics("%call_notebook area.ipynb width=metre")
-    assert caught.value.__notes__[0].endswith('it goes in quotes: width="metre"')
+    assert caught.value.__notes__[0].endswith('Text goes in quotes: width="metre"')
     with pytest.raises(NameError) as caught:
         magics("%call_notebook area.ipynb width=nothing + 1")
     assert not hasattr(caught.value, "__notes__")

@@ -42,9 +42,7 @@ def expression_values(shell: Any, pairs: Sequence[tuple[str, str]], names: dict[
             value = _evaluated(keyword.value, filename, names)
         except NameError as error:
             if isinstance(keyword.value, ast.Name):
-                error.add_note(
-                    f'Values are Python expressions. If this is text, it goes in quotes: {name}="{expression}"'
-                )
+                error.add_note(f'Values are Python expressions. Text goes in quotes: {name}="{expression}"')
             raise
         for key, each in _expanded(expression, value) if name == "**" else [(name, value)]:
             _give(values, key, each)

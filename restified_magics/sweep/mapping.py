@@ -79,11 +79,13 @@ def parameter_sets(
     """
     if params is None and grid is None:
         raise TypeError("map needs sets of values: a list of dicts, a DataFrame, or grid={name: values}")
-    if isinstance(params, Mapping) or not (params is None or isinstance(params, Iterable)):
+    if isinstance(params, Mapping):
         raise TypeError("map takes a list of dicts, one for each call. For all combinations, write grid={…}")
     if hasattr(params, "to_dict") and hasattr(params, "columns"):
         params = params.to_dict("records")
-    base: Iterable[Mapping[str, Any]] = [{}] if params is None else params
+    base: Any = [{}] if params is None else params
+    if not isinstance(base, Iterable):
+        raise TypeError(f"map takes a list of dicts, one for each call, not {shorten(base)}")
     count = len(base) if isinstance(base, Sized) else None
     if grid is None:
         return base, count
