@@ -198,6 +198,16 @@ def test_a_secret_in_an_expression_is_found_by_its_form():
     assert ("secret", 1, 2) in found(leaked, returns("token"))
 
 
+def test_advice_keeps_the_type():
+    """What a finding says to declare is of the parameter's type, and of none where that is not known."""
+    source = "h = {'password': 'hunter2'}  # Headers\nn = len('ab')  # Terms\nm: int = n  # More"
+    notebook = read_notebook(node(parameters(source), returns("h, n, m")), "model.ipynb", None)
+    told = [each.text for each in lint(notebook, free=(), broken={})]
+    assert "without a value (`h: dict`)" in told[0]
+    assert "declare its type and no value, or" in told[1]
+    assert "declare its type and no value (`m: int`), or" in told[2]
+
+
 def test_silencing():
     """At the end of a line for it, on a line of its own for the cell and the notebook; by rule or for all."""
     use = returns("n, m")

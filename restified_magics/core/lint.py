@@ -102,11 +102,12 @@ def _bare_label(name: str) -> str:
 
 
 def _worked_out(parameter: Parameter) -> str:
-    name, annotation = parameter.name, parameter.annotation or "str"
+    name, annotation = parameter.name, parameter.annotation
+    declared = f" (`{name}: {annotation}`)" if annotation else ""
     return (
         f"the default of `{name}` is not a literal, so that forms, REST and the shell cannot show it. Write "
-        f"its value, or declare its type and no value (`{name}: {annotation}`), or move the line to a cell "
-        "without the tag `parameters` if no call should give it"
+        f"its value, or declare its type and no value{declared}, or move the line to a cell without the tag "
+        "`parameters` if no call should give it"
     )
 
 
@@ -119,9 +120,11 @@ def _secrets(parameter: Parameter) -> Iterator[str]:
     else:
         # only by its form: `os.environ["TOKEN"]` has a text in it that is none
         found = list(credentials("", _constants(parameter.expression)))
+    holds_others = isinstance(parameter.default, dict | list | tuple | set)
+    kind = parameter.annotation or (type(parameter.default).__name__ if holds_others else "str")
     for told in found[:1]:
         yield (
-            f"`{name}`: {told}. Declare it without a value (`{name}: str`), or read it in a cell from "
+            f"`{name}`: {told}. Declare it without a value (`{name}: {kind}`), or read it in a cell from "
             f'os.environ["{variable}"]. Whoever has the file, or its history, knows it: make it invalid'
         )
 
