@@ -166,6 +166,13 @@ def test_return_on_a_text_cell_is_warned_about(make):
     assert model() is None
 
 
+def test_parameters_below_a_cell_magic_are_warned_about(make):
+    """Its lines are the magic's, and nobody knows whether they are Python."""
+    with pytest.warns(UserWarning, match="cell 1: begins with `%%time`, whose lines are not read"):
+        model = make(parameters("%%time\nx = 1"), returns("x"))
+    assert (model(), list(model.parameters)) == (1, [])
+
+
 def test_mistyped_tag_is_warned_about(make):
     """A tag that is nearly one of ours is named with the one that was meant."""
     with pytest.warns(NotebookWarning, match="Did you mean `parameters`"):
@@ -484,6 +491,20 @@ def test_error_in_a_function_of_another_cell_names_both(make):
     assert "cell 1, line 2, in f" in text
     assert "----> 2     return 1 / x" in text
     assert "restified_magics" not in text
+
+
+def test_error_of_several_tells_each_of_them(make):
+    """An exception group, as of `asyncio.TaskGroup`, with the line of each member."""
+    model = make(
+        "import asyncio\nasync def fails():\n    return 1 / 0",
+        "async with asyncio.TaskGroup() as group:\n    group.create_task(fails())",
+    )
+    with pytest.raises(CellError, match="1 sub-exception") as caught:
+        model()
+    assert caught.value.cell == 2
+    text = "\n".join(caught.value.traceback)
+    assert "return 1 / 0" in text
+    assert "ZeroDivisionError: division by zero" in text
 
 
 @pytest.mark.parametrize("source", ["x = 1\ny = = 2", "x = 1\nreturn x", "x = 1\nif x:\ny = 1"])

@@ -194,6 +194,13 @@ class Notebook:
                 if close:
                     text = f"the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
                     found.append(Finding("tag", text, cell.number))
+            magic = cell.source.split(maxsplit=1)[:1]
+            if cell.role == "parameters" and self.is_python and magic and magic[0].startswith("%%"):
+                text = (
+                    f"begins with `{magic[0]}`, whose lines are not read, so that it has no parameters. "
+                    "Move the magic to another cell"
+                )
+                found.append(Finding("tag", text, cell.number))
         both = "has the tags `parameters` and `return`, and is only the `return` cell. Make two cells of it"
         found += [
             Finding("tag", both, cell.number)

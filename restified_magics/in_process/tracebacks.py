@@ -77,7 +77,10 @@ def raised(error: BaseException) -> Raised:
         ename=type(error).__name__,
         evalue=message(error),
         frames=[_frame_of(code, number) for code, number in _frames(error)],
-        last="".join(traceback.format_exception_only(error)).rstrip("\n").split("\n"),
+        # without its own frames, and with all that there is of the members of an exception group
+        last="".join(traceback.format_exception(type(error), error, None, chain=False))
+        .rstrip("\n")
+        .split("\n"),
         cause=None if cause is None else raised(cause),
         explicit=error.__cause__ is not None,
         line=error.lineno if in_cell and isinstance(error, SyntaxError) else None,

@@ -235,11 +235,13 @@ class _Call:
         if nested is not None or depth > 50:
             cause = None
         own = isinstance(error, SyntaxError) and error.filename in self.files
+        # without its own frames, and with all that there is of the members of an exception group
+        last = "".join(traceback.format_exception(type(error), error, None, chain=False))
         return {
             "ename": type(error).__name__,
             "evalue": _message(error),
             "frames": list(self.frames(error.__traceback__)),
-            "last": "".join(traceback.format_exception_only(type(error), error)).rstrip("\n").split("\n"),
+            "last": last.rstrip("\n").split("\n"),
             "cause": None if cause is None else self.told(cause, depth + 1),
             "explicit": error.__cause__ is not None,
             "line": error.lineno if own else None,
