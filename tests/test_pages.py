@@ -574,6 +574,15 @@ def test_a_phone_with_forty_parameters(voila, visit, scheme):
     done(page)
 
 
+def test_the_list_of_a_folder_fetches_nothing_from_outside(voila, browser):
+    """At the root of the server of a folder are its notebooks, to click on; no other machine is asked."""
+    visitor = Visit(browser)
+    visitor.page.goto(voila.removesuffix("voila/render/"))
+    visitor.page.get_by_text("area.ipynb", exact=True).wait_for()
+    assert [told for told in visitor.wrong if told.startswith("fetched")] == []
+    visitor.context.close()
+
+
 def test_a_single_file(folder, visit):
     """`restified dashboard model.ipynb` shows the Model at the root of the server."""
     with dashboard(folder / "area.ipynb", "--theme=dark", "--debug") as url:
