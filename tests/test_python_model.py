@@ -839,6 +839,26 @@ def test_rich_outputs_are_recorded_in_a_terminal_too(ip):
     assert ip.display_formatter.active_types == ["text/plain"]
 
 
+def test_asynchronous_generators_of_one_call_after_the_other():
+    """One that is left open ends with its call, and the next call warns of nothing."""
+    model = PythonModel(
+        node(
+            parameters("ended = None"),
+            "async def numbers():\n    try:\n        yield 1\n        yield 2\n    finally:\n        ended.append(1)",
+            "opened = numbers()",
+            returns("await anext(opened)"),
+        )
+    )
+
+    async def inside(ended):
+        return model.execute({"ended": ended})
+
+    for call in (lambda ended: model(ended=ended), lambda ended: asyncio.run(inside(ended))):
+        ended: list[int] = []
+        assert [call(ended) for _ in range(3)] == [1, 1, 1]
+        assert ended == [1, 1, 1]
+
+
 def test_cleaning_up_after_the_timeout_is_not_interrupted(tmp_path):
     """It has the time of grace; a kernel is interrupted once, too."""
     done = tmp_path / "done"

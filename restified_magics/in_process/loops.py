@@ -57,9 +57,10 @@ class CallLoop:
         """Cancel what the cells left running, as the end of a kernel does, and give the loop back."""
         if self._loop is not None:
             loop, self._loop = self._loop, None
+            as_new = False
             with contextlib.suppress(KeyboardInterrupt, RuntimeError):
-                loop.run_until_complete(_cleared(loop))
-            if self._spoiled or "kept" in _here.__dict__:
+                as_new = loop.run_until_complete(_cleared(loop))
+            if self._spoiled or not as_new or "kept" in _here.__dict__:
                 loop.close()
             else:
                 _here.kept = _Kept(loop)
@@ -114,9 +115,13 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="restified-loop", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="restified-loop", daemon=True)
         self._thread.start()
         self._stuck = False
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         future = asyncio.run_coroutine_threadsafe(_bare(coroutine), self._loop)
@@ -148,8 +153,8 @@ class _LoopThread:
     def clear(self) -> None:
         if not self._stuck:
             with contextlib.suppress(concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
-                asyncio.run_coroutine_threadsafe(_cleared(self._loop), self._loop).result(GRACE)
-                if len(_idle) < _kept:
+                as_new = asyncio.run_coroutine_threadsafe(_cleared(self._loop), self._loop).result(GRACE)
+                if as_new and len(_idle) < _kept:
                     _idle.append(self)
                     return
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -165,11 +170,15 @@ async def _bare(coroutine: Coroutine[Any, Any, Any]) -> tuple[str, Any]:
         return "error", error
 
 
-async def _cleared(loop: asyncio.AbstractEventLoop) -> None:
+async def _cleared(loop: asyncio.AbstractEventLoop) -> bool:
+    """End what is left on a loop; whether it is as new, which it is not once it has shut down generators."""
     current = asyncio.current_task()
     left = [task for task in asyncio.all_tasks(loop) if task is not current]
     for task in left:
         task.cancel()
     if left:
         await asyncio.gather(*left, return_exceptions=True)
+    if not getattr(loop, "_asyncgens", True):  # asyncio offers no other way to ask whether there are any
+        return True
     await loop.shutdown_asyncgens()
+    return False
