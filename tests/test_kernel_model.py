@@ -581,6 +581,14 @@ def test_error_in_a_cell_is_no_success():
 # ---------------------------------------------------------------- many calls
 
 
+@pytest.mark.parametrize("wrong", ["1 / 0", "1 = 0"])
+def test_error_below_a_magic_that_keeps_what_is_printed(wrong):
+    """The line is that of the cell, and not of the part that `%%capture` runs."""
+    with pytest.raises(CellError) as caught:
+        KernelModel(node(f"%%capture\nprint(1)\n{wrong}"))()
+    assert (caught.value.line, caught.value.source_line) == (3, wrong)
+
+
 def test_called_from_a_running_kernel_a_thread_and_a_loop():
     """There is no loop trouble: a Model calls another one in a kernel of its own."""
     inner = node(returns("7"))

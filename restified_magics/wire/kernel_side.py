@@ -88,6 +88,7 @@ class _Call:
         self.params = request["params"]
         self.buffers = buffers
         self.files = {}
+        self.above = {}
         self.mark = _opened(request["mark"])
         self.stop = request["stop"]
         os.environ["RESTIFIED_MAGICS_CHAIN"] = request["chain"]
@@ -244,7 +245,7 @@ class _Call:
             "last": last.rstrip("\n").split("\n"),
             "cause": None if cause is None else self.told(cause, depth + 1),
             "explicit": error.__cause__ is not None,
-            "line": error.lineno if own else None,
+            "line": error.lineno + self.above[error.filename] if own and error.lineno else None,
             "told": nested,
         }
 
@@ -257,7 +258,7 @@ class _Call:
             name = code.co_filename
             if not name.startswith("<_restified") and os.sep + "IPython" + os.sep + "core" not in name:
                 text = "" if name in self.files else linecache.getline(name, line)
-                yield [self.files.get(name), name, code.co_name, line, text]
+                yield [self.files.get(name), name, code.co_name, line + self.above.get(name, 0), text]
             found = found.tb_next
 
 
@@ -398,13 +399,19 @@ def _seen():
 def _remembering(get_code_name):
     """Remember under which file name a cell is compiled, for its frames in tracebacks."""
 
-    def named(*args, **options):
-        name = get_code_name(*args, **options)
+    def named(raw_code, *args, **options):
+        name = get_code_name(raw_code, *args, **options)
         if _running is not None and _running.cell is not None:
             _running.files[name] = _running.cell["number"]
+            _running.above[name] = _lines_above(raw_code.rstrip(), _running.cell["source"].rstrip())
         return name
 
     return named
+
+
+def _lines_above(code, source):
+    """The lines of the cell above code that a magic runs, such as what is below ``%%capture``."""
+    return source[: -len(code)].count("\n") if code and source.endswith(code) else 0
 
 
 def _close_figure(value):
