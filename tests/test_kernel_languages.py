@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import pathlib
 import shutil
+import sys
 
 import pytest
 from conftest import EXAMPLES, cell, node, parameters, returns
@@ -277,6 +278,20 @@ def test_dead_kernel(language):
     with pytest.raises(KernelDied) as caught:
         model(language, DIES[language], ECHO[language][1])()
     assert caught.value.cell == 1
+
+
+CONNECTS = {
+    "R": "jsonlite::fromJSON(commandArgs(trailingOnly = TRUE)[1])$transport",
+    "bash": "file=$(tr '\\0' '\\n' < /proc/$PPID/cmdline | tail -1)\n"
+    """printf '"%s"' "$(grep -o '"transport": "[a-z]*' "$file" | cut -d'"' -f4)\"""",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("name", [pytest.param("R", marks=needs_r), "bash"])
+def test_a_kernel_needs_no_ports(name):
+    """Its sockets are files of its own, which no other program can take before it."""
+    assert model(name, returns(CONNECTS[name]))() == "ipc"
 
 
 SAYS = {"R": "cat('hello\\n')", "bash": "echo hello", "typescript": "console.log('hello')"}

@@ -36,6 +36,11 @@ __all__ = ["BrokenKernelSpec", "Kernel", "TimeIsUp", "installed_kernels", "kerne
 
 _LOST = 30.0  # seconds without any output after the reply: what comes at once, but on a busy machine, is lost
 _LONGEST = 90  # characters: the name of a socket in the file system may not be much longer
+_ON_IPC = (
+    "ipykernel",
+    "bash_kernel",
+    "IRkernel",
+)  # kernels whose sockets need no ports, that another may take
 
 # what Jupyter's classes log is told by our errors
 _quiet = logging.getLogger("restified_magics.kernels")
@@ -168,9 +173,9 @@ class Kernel:
         arguments: list[str] = []
         if any("ipykernel" in part for part in spec.argv):
             arguments = ["--HistoryManager.enabled=False"]  # what a call runs is nobody's history
-            prefix = os.path.join(self._folder, "s")
-            if zmq.has("ipc") and len(prefix) < _LONGEST:
-                manager.transport, manager.ip = "ipc", prefix
+        prefix = os.path.join(self._folder, "s")
+        if zmq.has("ipc") and len(prefix) < _LONGEST and any(each in " ".join(spec.argv) for each in _ON_IPC):
+            manager.transport, manager.ip = "ipc", prefix
         log_file = os.path.join(self._folder, "log")
         if spec.language == "R":
             env = {**env, "TMPDIR": self._folder}  # a killed R leaves the folder of its session
