@@ -83,7 +83,9 @@ class Result:
     def __repr__(self) -> str:
         name = self._source.name if self._source else "a call"
         ended = f"error={type(self.error).__name__}" if self.error else f"value={shorten(self.value)}"
-        return f"<Result of {name}: {ended}, {sum(map(len, self.outputs))} outputs, {self.duration:.3g} s>"
+        count = sum(map(len, self.outputs))
+        outputs = "1 output" if count == 1 else f"{count} outputs"
+        return f"<Result of {name}: {ended}, {outputs}, {self.duration:.3g} s>"
 
     def _ipython_display_(self) -> None:
         from IPython.display import display  # only a notebook asks for this

@@ -93,7 +93,8 @@ class PythonModel(Model):
         if not notebook.is_python:
             raise NotebookError(
                 notebook.name,
-                f"is in {notebook.language}, and PythonModel runs Python. Use KernelModel, or --kernel",
+                f"is in {notebook.language}, and PythonModel runs Python. Use KernelModel; "
+                "in magics --kernel, in the shell --engine kernel",
             )
 
     # ----------------------------------------------------------------- calls
