@@ -104,6 +104,29 @@ def test_what_does_not_use_a_parameter(use):
     assert ("unused-parameter", 1, 1) in found(parameters("n = 1  # Terms"), use, returns("1"))
 
 
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        ("n = 5", True),
+        ("m = n = 5", True),
+        ("m = 1\nn = f()", True),
+        ("n = n + 1", False),
+        ("n += 1", False),
+        ("n = [n for n in range(3)]", True),
+        ("print(n)\nn = 5", False),
+        ("def f():\n    return n\nn = 5", False),
+        ("if late:\n    n = 5", False),
+        ("frame.query('a > @n')\nn = 5", False),
+        ("for n in range(3):\n    pass", False),
+        ("locals()\nn = 5", False),
+    ],
+)
+def test_a_parameter_that_is_assigned_anew(use, expected):
+    """Before anything has read it, it has no use; where it is not certain, nothing is said."""
+    told = ("unused-parameter", 1, 1) in found(parameters("n = 1  # Terms"), use, returns("n"))
+    assert told is expected
+
+
 def test_other_languages():
     """In R, bash and TypeScript parameters and cells are looked at as well; Python is not expected there."""
     kernelspec = {"name": "ir", "language": "R", "display_name": "R"}

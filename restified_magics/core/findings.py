@@ -24,7 +24,7 @@ RULES: Mapping[str, str] = {
     "tag": "a tag that has no effect where it is",
     "unreachable": "a cell that no call runs, since another one returns before it",
     "unreadable": "a file that is not a notebook, or of which no function can be made",
-    "unused-parameter": "a parameter that nothing in the notebook reads",
+    "unused-parameter": "a parameter whose value nothing in the notebook reads",
     "widget": "widget code, which belongs into the notebook that calls the Model",
 }
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from restified_magics.core.findings import Finding, kept
-from restified_magics.core.name_uses import first_use, unread
+from restified_magics.core.name_uses import first_use, overwritten, unread
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
 from restified_magics.signature.credentials import credentials
@@ -78,12 +78,21 @@ def _run(notebook: Notebook) -> list[Cell]:
 
 def _about_parameters(notebook: Notebook) -> Iterator[Finding]:
     parameters = notebook.fields.parameters
-    unused = unread(list(parameters), _run(notebook), language_of(notebook.language))
+    language = language_of(notebook.language)
+    unused = unread(list(parameters), _run(notebook), language)
+    again = overwritten(list(parameters), _run(notebook)) if language is None else {}
     for name, parameter in parameters.items():
         index, line, _ = max(parameter.sites)
         cell = index + 1
         if name in unused:
             text = f"`{name}` is never used. Delete it, or use it: a value for it changes nothing"
+            yield Finding("unused-parameter", text, cell, line)
+        elif name in again:
+            where = "cell {}, line {}".format(*again[name])
+            text = (
+                f"`{name}` is assigned anew in {where}, before anything reads it, so that a value for it "
+                "changes nothing. Delete that line, or give it another name"
+            )
             yield Finding("unused-parameter", text, cell, line)
         for text in _secrets(parameter):
             yield Finding("secret", text, cell, line)

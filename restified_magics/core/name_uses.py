@@ -13,7 +13,7 @@ from restified_magics.signature.languages import Language
 from restified_magics.signature.layout import UNPARSABLE
 from restified_magics.signature.statements import split
 
-__all__ = ["first_use", "unread"]
+__all__ = ["first_use", "overwritten", "unread"]
 
 #: Who calls these may read any name.
 _READ_ALL = frozenset({"locals", "globals", "eval", "exec"})
@@ -41,6 +41,38 @@ def unread(names: Sequence[str], cells: Sequence[Cell], language: Language | Non
             return []
         read |= found
     return [name for name in names if name not in read]
+
+
+def overwritten(names: Sequence[str], cells: Sequence[Cell]) -> dict[str, tuple[int, int]]:
+    """Where names are assigned anew before anything reads them, so that no value of a call is ever read.
+
+    Args:
+        names: the parameters.
+        cells: the cells that a call runs, in Python.
+
+    Returns:
+        The cell (counted from 1) and the line, by name; only what is certain.
+    """
+    left = set(names)
+    found: dict[str, tuple[int, int]] = {}
+    for cell in cells:
+        try:
+            statements = parse(python_source(cell.source)).body
+        except UNPARSABLE:
+            left -= set(_WORD.findall(cell.source))
+            continue
+        for statement in statements:
+            read = _read_by(ast.unparse(statement))
+            if read & _READ_ALL:
+                return found
+            left -= read
+            if cell.role != "parameters" and isinstance(
+                statement, ast.Assign
+            ):  # there a call assigns its own
+                again = left.intersection(each.id for each in statement.targets if isinstance(each, ast.Name))
+                found.update(dict.fromkeys(again, (cell.number, statement.lineno)))
+                left -= again
+    return found
 
 
 def first_use(name: str, cells: Sequence[Cell]) -> tuple[int, int] | None:
