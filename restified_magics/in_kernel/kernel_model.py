@@ -42,7 +42,7 @@ __all__ = ["KernelModel"]
 
 #: How the kernels are installed that this package knows.
 _INSTALL = {
-    "bash": ": pip install bash_kernel && python -m bash_kernel.install",
+    "bash": ": pip install bash_kernel && python -m bash_kernel.install --sys-prefix",
     "deno": ": pip install deno && deno jupyter --install",
     "ir": ": install R's package IRkernel (r-cran-irkernel on Debian)",
     "python3": ": pip install ipykernel",
