@@ -22,6 +22,7 @@ for _name in (
     "JUPYTER_DATA_DIR",
     "JUPYTER_RUNTIME_DIR",
     "MPLCONFIGDIR",
+    "NPM_CONFIG_CACHE",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",

@@ -8,6 +8,7 @@ Not a test of pytest, since it installs from the package index and takes a minut
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -92,6 +93,8 @@ def main() -> None:
         run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist)
         check_contents(wheel, sdist)
         venv.create(work / "venv", with_pip=True)
+        for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+            os.environ[name] = str(work / name.lower())  # nothing is written into the user's home
         python = next(path for path in (work / "venv").glob("*/python*") if path.stem == "python")
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
         run(python, "-m", "pip", "check")

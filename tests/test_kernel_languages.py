@@ -294,6 +294,14 @@ def test_a_kernel_needs_no_ports(name):
     assert model(name, returns(CONNECTS[name]))() == "ipc"
 
 
+def test_calls_are_not_in_the_history_of_the_users_shells(tmp_path, monkeypatch):
+    """An interactive bash that ends in order writes all that it ran to a file in the user's home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = model("bash", parameters("x=  # X"), "history -s from-a-call", "history -a", returns("echo 1"))
+    assert asked(x="a") == 1
+    assert not (tmp_path / ".bash_history").exists()
+
+
 SAYS = {"R": "cat('hello\\n')", "bash": "echo hello", "typescript": "console.log('hello')"}
 
 

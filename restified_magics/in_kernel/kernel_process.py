@@ -179,6 +179,11 @@ class Kernel:
         log_file = os.path.join(self._folder, "log")
         if spec.language == "R":
             env = {**env, "TMPDIR": self._folder}  # a killed R leaves the folder of its session
+        if spec.language == "bash":
+            env = {
+                **env,
+                "HISTFILE": os.devnull,
+            }  # else what calls run is in the history of the user's shells
         if can_fork(spec.argv) and "kernel_provisioner" not in spec.metadata:
             provisioner = ForkProvisioner(kernel_id=manager.kernel_id, kernel_spec=spec, parent=manager)
             manager.provisioner, provisioner.log_file = provisioner, log_file
