@@ -47,7 +47,12 @@ def main(argv: list[str] | None = None) -> None:
     if options.rounds:
         effort = dataclasses.replace(effort, rounds=options.rounds)
     conditions = _conditions(effort)
-    rows = measure(options.groups or list(GROUPS), effort)
+    rows: dict[str, list[Row]] = {}
+    interrupted = False
+    try:
+        measure(options.groups or list(GROUPS), effort, rows)
+    except KeyboardInterrupt:  # what was measured until then took long enough
+        interrupted = True
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console without µ
     print("{python}, {platform}, {cpus} CPUs, {date}\n".format_map(conditions))
     for line in render(row for group in rows.values() for row in group):
@@ -57,13 +62,21 @@ def main(argv: list[str] | None = None) -> None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"conditions": conditions, "rows": records}, indent=1) + "\n"
         options.out.write_text(text, encoding="utf-8")
+    if interrupted:
+        sys.exit("interrupted: these are the rows that were measured until then")
 
 
-def measure(groups: list[str], effort: Effort) -> dict[str, list[Row]]:
-    """The rows of these groups, by group. Everything that is written is in a temporary folder, gone after."""
+def measure(groups: list[str], effort: Effort, rows: dict[str, list[Row]]) -> None:
+    """Measure these groups, and put their rows into `rows` as they come.
+
+    Everything that is written is in a temporary folder, gone afterwards.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmarks-", ignore_cleanup_errors=True) as folder:
         lab = Lab(pathlib.Path(folder).resolve(), effort, _note)
-        return {name: list(GROUPS[name](lab)) for name in groups}
+        for name in groups:
+            found = rows[name] = []
+            for row in GROUPS[name](lab):
+                found.append(row)  # noqa: PERF402 - one by one, since the next may be interrupted
 
 
 def _note(text: str) -> None:
