@@ -12,7 +12,7 @@ import click
 from restified_magics.command_line.command_values import Given, read_values
 from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook
-from restified_magics.command_line.terminal import results_only
+from restified_magics.command_line.terminal import check_output, results_only
 from restified_magics.engines import Engine, open_model
 
 __all__ = ["command"]
@@ -65,8 +65,7 @@ def command(  # noqa: PLR0913 - the options of a command
     if output and executed:
         raise click.UsageError(f"two notebooks to write, {executed} and {output}. Leave one out")
     path = pathlib.Path(target).expanduser()
-    if not path.absolute().parent.is_dir():
-        raise click.UsageError(f"-o {target}: there is no folder {path.parent}. Make it first")
+    check_output(target)
     model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
     if model.notebook.path is not None and path.exists() and path.samefile(model.notebook.path):
         raise click.UsageError(f"-o {target}: this is the notebook itself. Write to another file")
