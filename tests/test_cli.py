@@ -69,6 +69,7 @@ def test_call_gives_the_value_on_stdout_and_nothing_else(restified, model):
         (["call", "modell.ipynb"], 2, "there is no such file .* Did you mean 'model.ipynb'"),
         (["call"], 2, "Missing argument 'NOTEBOOK'"),
         (["call", "model.ipynb", "--csv"], 1, "cannot be had as text/csv, only as application/json"),
+        (["call", "model.ipynb", "--csv", "--json"], 2, "--json and --csv are several forms of one value"),
         (["call", "model.ipynb", "@nothing.json"], 2, "@nothing.json: cannot be read"),
         (["call", "model.ipynb", "-o", "no/where.json"], 2, "there is no folder no"),
         (["nothing"], 2, "No such command 'nothing'"),

@@ -675,7 +675,7 @@ def test_text_without_quotes(magics, area):
 
 def test_a_cell_without_a_value(magics):
     """A cell that ends in a statement without a value is refused, and the name is not bound."""
-    with pytest.raises(NotebookError, match=r"ends in `for i in .*has no value"):
+    with pytest.raises(UsageError, match=r"line 3 of the cell, `for i in .*`, has no value"):
         magics("%%restify bad\na = 1\nfor i in []:\n    pass")
     with pytest.raises(NameError):
         magics("bad")
@@ -718,7 +718,7 @@ def test_save_replaces_only_its_own(magics, area, tmp_path):
 
 def test_nothing_is_saved_of_what_is_no_model(magics, tmp_path):
     """Where no Model can be made of the cell, no file is written."""
-    with pytest.raises(NotebookError):
+    with pytest.raises(UsageError, match="line 3 of the cell, `import os`, has no value"):
         magics("%%restify bad --save bad.ipynb\na = 1\nimport os")
     assert not list(tmp_path.iterdir())
 

@@ -484,6 +484,10 @@ def test_what_is_asked_wrong(double):
         double.map(grid={"x": 5})
     with pytest.raises(ValueError, match="not both"):
         double.map([{}], workers=2, executor=concurrent.futures.ThreadPoolExecutor(1))
+    with pytest.raises(
+        TypeError, match=r"a concurrent.futures.Executor, not 2\. For isolated .* write workers="
+    ):
+        double.map([{}], executor=2)
     with pytest.raises(ValueError, match="workers must be at least 1"):
         double.map([{}], workers=0)
     with pytest.raises(ValueError, match="on_error must be"):

@@ -65,7 +65,11 @@ def test_kernelspec_does_not_matter_in_process(metadata):
 
 @pytest.mark.parametrize(
     "metadata",
-    [{"kernelspec": {"name": "ir", "language": "R"}}, {"language_info": {"name": "julia"}}],
+    [
+        {"kernelspec": {"name": "ir", "language": "R"}},
+        {"language_info": {"name": "julia"}},
+        {"kernelspec": {"name": "julia-1.10"}},
+    ],
 )
 def test_notebook_of_another_language_points_to_kernel_model(metadata):
     """PythonModel says what it is not for, and what is."""
@@ -159,6 +163,14 @@ def test_only_a_name_that_is_near_is_suggested(write, tmp_path):
         assert "Did you mean" not in str(caught.value)
     with pytest.raises(NotebookError, match=r"Did you mean 'Sales\.ipynb'"):
         PythonModel(tmp_path / "sales.ipynb")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are none")
+def test_a_named_pipe(tmp_path):
+    """It is refused, and nobody waits for who may write to it."""
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    with pytest.raises(NotebookError, match="is a pipe or a device, which can be read once"):
+        PythonModel(tmp_path / "pipe.ipynb")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")

@@ -19,9 +19,9 @@ __all__ = ["command"]
 @click.command("call")
 @click.argument("notebook", shell_complete=complete_notebook)
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_values)
-@click.option("--json", "media_type", flag_value=JSON, help="Write the value as JSON.")
-@click.option("--csv", "media_type", flag_value=CSV, help="Write the value, a table, as CSV.")
-@click.option("--html", "media_type", flag_value=HTML, help="Write the value, a table, as HTML.")
+@click.option("--json", "as_json", is_flag=True, help="Write the value as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write the value, a table, as CSV.")
+@click.option("--html", "as_html", is_flag=True, help="Write the value, a table, as HTML.")
 @click.option(
     "-o", "--output", metavar="FILE", help="Write the value to a file, in the form that its ending says."
 )
@@ -31,7 +31,9 @@ def command(  # noqa: PLR0913 - the options of a command
     notebook: str,
     values: tuple[str, ...],
     *,
-    media_type: str | None,
+    as_json: bool,
+    as_csv: bool,
+    as_html: bool,
     output: str | None,
     save: str | None,
     timeout: float | None,
@@ -50,6 +52,10 @@ def command(  # noqa: PLR0913 - the options of a command
     restified call plot.ipynb x=42 -o plot.png
     echo '{"width": 3}' | restified call area.ipynb - --json
     """
+    forms = {"--json": (as_json, JSON), "--csv": (as_csv, CSV), "--html": (as_html, HTML)}
+    chosen = {flag: media_type for flag, (given, media_type) in forms.items() if given}
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)} are several forms of one value. Leave one of them.")
     with results_only() as give:
         model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         params = read_values(model.parameters, given_values(values), model.name)
@@ -58,4 +64,4 @@ def command(  # noqa: PLR0913 - the options of a command
             value = model.execute(params)
         else:
             value = model.run(params, echo=True, save=pathlib.Path(save)).value
-        written(value, give, media_type=media_type, output=output)
+        written(value, give, media_type=next(iter(chosen.values()), None), output=output)

@@ -15,7 +15,7 @@ __all__ = ["RULES", "Finding", "kept"]
 RULES: Mapping[str, str] = {
     "declaration": "what a `parameters` cell says is not understood, or its default does not fit it",
     "expression-default": "a default that only a call can work out, so that no form and no request shows it",
-    "free-name": "a name that no cell defines: it would be taken from the calling notebook",
+    "free-name": "a name that no cell defines before it is read: it would be taken from the calling notebook",
     "ignore": "a `# restified: ignore[…]` that names no rule",
     "no-help": "a parameter with neither label nor help",
     "no-return": "no cell has the tag `return`",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from restified_magics.core.findings import Finding, kept
-from restified_magics.core.name_uses import first_use, overwritten, unread
+from restified_magics.core.name_uses import first_definition, first_use, overwritten, unread
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
 from restified_magics.signature.credentials import credentials
@@ -156,9 +156,15 @@ def _constants(expression: str) -> list[str]:
 def _free(notebook: Notebook, free: Sequence[str]) -> Iterator[Finding]:
     for name in free:
         place = first_use(name, _run(notebook)) or (None, None)
+        later = first_definition(name, _run(notebook))
+        if later is None:
+            told, advice = f"no cell defines `{name}`", "Import or define it, or make it a parameter"
+        else:
+            told = "`{}` is read before cell {}, line {} defines it".format(name, *later)
+            advice = "Move that up, or this down"
         text = (
-            f"no cell defines `{name}`, so that it is taken from the notebook that calls, and neither REST "
-            "nor the shell can call this Model. Import or define it, or make it a parameter"
+            f"{told}, so that it is taken from the notebook that calls, and neither REST nor the shell can "
+            f"call this Model. {advice}"
         )
         yield Finding("free-name", text, *place)
 

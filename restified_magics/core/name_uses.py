@@ -13,7 +13,7 @@ from restified_magics.signature.languages import Language
 from restified_magics.signature.layout import UNPARSABLE
 from restified_magics.signature.statements import split
 
-__all__ = ["first_use", "overwritten", "unread"]
+__all__ = ["first_definition", "first_use", "overwritten", "unread"]
 
 #: Who calls these may read any name.
 _READ_ALL = frozenset({"locals", "globals", "eval", "exec"})
@@ -77,6 +77,15 @@ def overwritten(names: Sequence[str], cells: Sequence[Cell]) -> dict[str, tuple[
 
 def first_use(name: str, cells: Sequence[Cell]) -> tuple[int, int] | None:
     """The cell (counted from 1) and the line where a name is read first."""
+    return _first(name, cells, stored=False)
+
+
+def first_definition(name: str, cells: Sequence[Cell]) -> tuple[int, int] | None:
+    """The cell (counted from 1) and the line where a name is assigned first."""
+    return _first(name, cells, stored=True)
+
+
+def _first(name: str, cells: Sequence[Cell], *, stored: bool) -> tuple[int, int] | None:
     for cell in cells:
         if name not in cell.source:
             continue
@@ -87,7 +96,7 @@ def first_use(name: str, cells: Sequence[Cell]) -> tuple[int, int] | None:
         lines = [
             node.lineno
             for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Store)
+            if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) is stored
         ]
         if lines:
             return cell.number, min(lines)

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,8 @@ __all__ = [
 Role = Literal["text", "code", "parameters", "return", "skip"]
 
 #: The languages of well-known kernelspecs, for notebooks that name no language.
-_LANGUAGES = {"ir": "r", "bash": "bash", "deno": "typescript"}
+_LANGUAGES = {"ir": "r", "bash": "bash", "deno": "typescript", "julia": "julia"}
+_VERSION = re.compile(r"-\d[\d.]*\Z")  # as in ``julia-1.10``
 
 _PYTHON = ("python", "ipython", "python2", "python3", "ipython3", "sage")
 
@@ -94,7 +96,7 @@ class Notebook:
             described = metadata.get(key)
             if isinstance(described, dict) and isinstance(described.get(field), str):
                 return str(described[field]).lower()
-        return _LANGUAGES.get(self.kernel_name or "")
+        return _LANGUAGES.get(_VERSION.sub("", self.kernel_name or ""))
 
     @property
     def kernel_name(self) -> str | None:

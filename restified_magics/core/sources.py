@@ -78,6 +78,11 @@ class _File(Source):
             stamp = self._stamp()
             if self._read is not None and self._read[0] == stamp:
                 return self._read[1]
+            if not self._is_regular():
+                raise NotebookError(
+                    self._name,
+                    "is a pipe or a device, which can be read once. Write it to a file, and name that",
+                )
             try:
                 with open(self._path, "rb") as file:
                     content = file.read()
@@ -103,6 +108,9 @@ class _File(Source):
         except OSError as error:
             raise NotebookError(self._name, _unreadable(self._path, error)) from error
         return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def _is_regular(self) -> bool:
+        return os.path.isfile(self._path) or os.path.isdir(self._path)  # of a folder the reading tells
 
 
 def open_source(source: object, *, folder: pathlib.Path | None = None, name: str | None = None) -> Source:

@@ -46,23 +46,24 @@ def free_names(program: Program) -> tuple[str, ...]:
     At top level order counts; a function's body runs later, when all names are there.
     """
     known = set(vars(builtins)) | _GIVEN
-    # a parameter without a value is assigned by no code, and every call gives it
-    known.update(name for step in program.steps for piece in step.pieces for name in piece.names)
     later: set[str] = set()
     found: set[str] = set()
-    for code in (code for step in program.steps for code in (step.body, step.last) if code is not None):
-        for name, stores in _uses(code):
-            if stores:
-                known.add(name)
-            elif name not in known:
-                found.add(name)
-        known.update(_bound_by_magics(code))
-        for magic in _python_in_magics(code):
-            known.update(name for name, stores in _uses(magic) if stores)
-        for nested in nested_code(code):
-            own = {name for name, stores in _uses(nested) if stores}  # a class body's names are its own
-            later.update(name for name, stores in _uses(nested) if not stores and name not in own)
-            known.update(name for name in _declared_global(nested))
+    for step in program.steps:
+        # a parameter without a value is assigned by no code, and every call gives it
+        known.update(name for piece in step.pieces for name in piece.names)
+        for code in filter(None, (step.body, step.last)):
+            for name, stores in _uses(code):
+                if stores:
+                    known.add(name)
+                elif name not in known:
+                    found.add(name)
+            known.update(_bound_by_magics(code))
+            for magic in _python_in_magics(code):
+                known.update(name for name, stores in _uses(magic) if stores)
+            for nested in nested_code(code):
+                own = {name for name, stores in _uses(nested) if stores}  # a class body's names are its own
+                later.update(name for name, stores in _uses(nested) if not stores and name not in own)
+                known.update(name for name in _declared_global(nested))
     return tuple(sorted(found | (later - known)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from restified_magics.core.notebook import write_notebook
-from restified_magics.core.source import parse, python_source
+from restified_magics.core.source import has_value, parse, python_source
 
 __all__ = ["save_cell_model", "tagged_notebook"]
 
@@ -65,6 +65,12 @@ def tagged_notebook(name: str, body: str) -> dict[str, Any]:
         lines = body.split("\n")
     text = _Text(source_lines, lines, statements)
     last = len(statements) - 1
+    if not has_value(statements[last]):
+        end = ast.unparse(statements[last]).splitlines()[0]
+        raise UsageError(
+            f"line {statements[last].lineno + 1} of the cell, `{end}`, "
+            "has no value. Write what the Model returns below it, as the last line"
+        )
     first = next((number for number, each in enumerate(statements[:last]) if not _leads(each)), last)
     after = next((number for number in range(first, last) if not _assigns(statements[number])), last)
     parts = [

@@ -289,7 +289,7 @@ Known: width
             name = unicodedata.normalize("NFKC", str(given))
             if name not in parameters:
                 # a suggestion for each of thousands would take long, and nobody would read them
-                problems[str(given)] = _unknown(name, parameters, suggest=len(problems) < 100)
+                problems[str(given)] = unknown(name, parameters, suggest=len(problems) < 100)
                 continue
         if name in bound or name in problems:  # two spellings of one name
             problems[name] = "is given twice. Leave one out"
@@ -306,7 +306,8 @@ Known: width
     return bound
 
 
-def _unknown(name: str, parameters: Mapping[str, Parameter], *, suggest: bool) -> str:
+def unknown(name: str, parameters: Mapping[str, Parameter], *, suggest: bool = True) -> str:
+    """What is wrong with a name that is no parameter, as a sentence that reads after the name."""
     if not parameters:
         return "is not a parameter: the notebook has none. Tag the cell that assigns it with `parameters`"
     close = nearest(name, parameters) if suggest else None

@@ -128,6 +128,11 @@ def sweep(  # noqa: PLR0913 - the options of `Model.map`
         raise ValueError("give workers= or executor=, not both: an executor has its own workers")
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor, not {shorten(executor)}. For isolated "
+            "processes of this machine write workers=, for Dask executor=client.get_executor()"
+        )
     if retries < 0:
         raise ValueError(f"retries must be 0 or more, not {retries}")
     if seed is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import ipywidgets
@@ -15,7 +15,7 @@ from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
 from restified_magics.errors import ParameterError
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.signature.parameters import MISSING
+from restified_magics.signature.parameters import MISSING, unknown
 from restified_magics.signature.parameters import bind as check
 from restified_magics.widgets.address import fill_from_address, in_voila
 from restified_magics.widgets.bar import bar_state
@@ -146,12 +146,12 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
         Raises:
             ValueError: a field cannot hold its value. The others are filled.
-            KeyError: there is no such parameter.
+            ParameterError: there is no such parameter. Nothing is filled.
         """
         problems = []
-        for name, value in {**(values or {}), **named}.items():
-            if name not in self._entries:
-                raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(self._entries)}")
+        given = {**(values or {}), **named}
+        _check_names(self.model, given)
+        for name, value in given.items():
             try:
                 self._entries[name].set(value)
             except ValueError as error:
@@ -205,8 +205,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         Returns:
             This form, so that links can be chained.
         """
-        if name not in self._entries:
-            raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(self._entries)}")
+        _check_names(self.model, [name])
         former = self._entries[name]
         if isinstance(former, WidgetEntry):
             former.close()
@@ -488,9 +487,7 @@ def bind(
     timeout: float | None = None,
 ) -> Form:
     """A form around widgets that its author laid out. :meth:`Model.bind` describes the arguments."""
-    for name in widgets:
-        if name not in model.parameters:
-            raise KeyError(f"{name!r} is not a parameter. Known: {', '.join(model.parameters)}")
+    _check_names(model, widgets)
     bare = {name: ipywidgets.fixed(MISSING) for name in model.parameters if name not in widgets}
     form = _Wired(model, {**bare, **widgets}, run=run, timeout=timeout)
     if on_result is not None:
@@ -499,11 +496,15 @@ def bind(
 
 
 def _entries(model: Model, overrides: Mapping[str, Any]) -> dict[str, Entry]:
-    parameters = model.parameters
-    for name in overrides:
-        if name not in parameters:
-            raise KeyError(f"{name!r} is not a parameter of {model.name}. Known: {', '.join(parameters)}")
-    return {name: make_entry(parameter, overrides.get(name)) for name, parameter in parameters.items()}
+    _check_names(model, overrides)
+    return {name: make_entry(parameter, overrides.get(name)) for name, parameter in model.parameters.items()}
+
+
+def _check_names(model: Model, names: Iterable[str]) -> None:
+    known = model.parameters
+    problems = {name: unknown(name, known) for name in names if name not in known}
+    if problems:
+        raise ParameterError(model.name, problems)
 
 
 def _labelled(entry: WidgetEntry) -> Any:
