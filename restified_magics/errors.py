@@ -141,7 +141,7 @@ class CallError(RestifiedError):
             The path.
 
         Raises:
-            NotebookError: the folder is not there, or the name does not end in ``.ipynb``.
+            NotebookError: the folder is not there, the name does not end in ``.ipynb``, or it is the Model's.
             OSError: the file cannot be written.
 
         Example:

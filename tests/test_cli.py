@@ -261,12 +261,16 @@ def test_run_writes_the_executed_notebook_also_on_failure(restified, model, tmp_
     assert cells[4]["outputs"] == []
 
 
-def test_run_never_writes_over_the_model(restified, model):
-    """The executed notebook goes somewhere else."""
+@pytest.mark.parametrize("command", ["run -o", "run", "call -o", "call --save"])
+def test_nothing_writes_over_the_model(restified, model, command):
+    """Values and executed notebooks go somewhere else; that is told before the call."""
     before = model.read_bytes()
-    done = restified("run", "model.ipynb", "-o", "model.ipynb")
-    assert done.returncode == 2
-    assert "this is the notebook itself" in done.stderr
+    name, *option = command.split()
+    model.with_name("link.ipynb").symlink_to(model)
+    for target in ("model.ipynb", "link.ipynb"):
+        done = restified(name, "model.ipynb", *option, target)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"Error: {target}: this is the notebook itself. Write to another file\n"
     assert model.read_bytes() == before
 
 

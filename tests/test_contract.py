@@ -556,6 +556,30 @@ def test_where_a_call_cannot_be_saved(make, tmp_path, name, told):
     assert sorted(each.name for each in tmp_path.iterdir() if each != ran) == ["folder.ipynb"]
 
 
+def test_a_call_is_never_saved_over_its_model(make, write, tmp_path):
+    """Its author has no other: by its name or a link, that is refused before the call, and after it too."""
+    path = write(parameters("ran = ''\nx = 1"), "if ran:\n    open(ran, 'w').close()\n1 / x", returns("x"))
+    before = path.read_bytes()
+    (tmp_path / "soft.ipynb").symlink_to(path)
+    (tmp_path / "hard.ipynb").hardlink_to(path)
+    model = make(path)
+    result = model.run({"x": 9})
+    with pytest.raises(CellError) as caught:
+        model.run({"x": 0})
+    ran = tmp_path / "ran"
+    for name in (path.name, "soft.ipynb", "hard.ipynb"):
+        target = tmp_path / name
+        for save in (
+            lambda target=target: model.run({"ran": str(ran)}, save=target),
+            lambda target=target: asyncio.run(model.run_async({"ran": str(ran)}, save=target)),
+            lambda target=target: result.save(target),
+            lambda target=target: caught.value.save(target),
+        ):
+            with pytest.raises(NotebookError, match="this is the notebook itself"):
+                save()
+    assert (ran.exists(), path.read_bytes()) == (False, before)
+
+
 def test_input_is_a_clear_error(make):
     """Nobody is there to answer, and the error says what to do."""
     with pytest.raises(CellError, match="parameter"):

@@ -521,7 +521,7 @@ def test_save_never_hides_the_error(magics, write, tmp_path, capsys):
 def test_save_refuses_the_model_itself(magics, area):
     """The executed notebook never overwrites its Model."""
     before = area.read_bytes()
-    with pytest.raises(UsageError, match="this is the notebook itself"):
+    with pytest.raises(NotebookError, match="this is the notebook itself"):
         magics("%call_notebook area.ipynb --save ./area.ipynb")
     assert area.read_bytes() == before
 

@@ -59,7 +59,7 @@ def command(  # noqa: PLR0913 - the options of a command
     with results_only() as give:
         model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         params = read_values(model.parameters, given_values(values), model.name)
-        check_output(output)
+        check_output(output, model.notebook)
         if save is None:
             value = model.execute(params)
         else:

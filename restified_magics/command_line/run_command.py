@@ -65,10 +65,8 @@ def command(  # noqa: PLR0913 - the options of a command
     if output and executed:
         raise click.UsageError(f"two notebooks to write, {executed} and {output}. Leave one out")
     path = pathlib.Path(target).expanduser()
-    check_output(target)
     model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
-    if model.notebook.path is not None and path.exists() and path.samefile(model.notebook.path):
-        raise click.UsageError(f"-o {target}: this is the notebook itself. Write to another file")
+    check_output(target, model.notebook)
     given: dict[str, Given] = {}
     for text in yamls:
         given.update(_of_yaml(text, "--yaml"))

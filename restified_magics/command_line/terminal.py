@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from restified_magics.core.media import JSON, TEXT, offered, render
+from restified_magics.core.notebook import Notebook, refuse_itself
 from restified_magics.errors import MediaError, RestifiedError
 
 __all__ = ["Give", "check_output", "results_only", "written"]
@@ -54,11 +55,12 @@ def results_only() -> Iterator[Give]:
         os.close(kept)
 
 
-def check_output(output: str | None) -> None:
-    """Refuse a file that cannot be written to, before a call that may take long.
+def check_output(output: str | None, notebook: Notebook) -> None:
+    """Refuse a file that cannot be written to, before a call of the notebook that may take long.
 
     Raises:
         UsageError: its folder is not there, or it is a folder.
+        NotebookError: it is the notebook itself.
     """
     if output is None or output == "-":
         return
@@ -67,6 +69,7 @@ def check_output(output: str | None) -> None:
         raise click.UsageError(f"-o {path}: is a folder. Name a file in it")
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"-o {path}: there is no folder {path.parent}. Make it first")
+    refuse_itself(notebook, path)
 
 
 def written(value: Any, give: Give, *, media_type: str | None, output: str | None) -> None:

@@ -191,6 +191,9 @@ class Model(abc.ABC):
                 is up, or it is interrupted.
             progress: show a bar, cell by cell.
 
+        Raises:
+            NotebookError: as in :meth:`execute`, or `save` cannot be written there: no cell was run.
+
         Example:
             >>> import restified_magics
             >>> result = restified_magics.PythonModel("examples/fibonacci.ipynb").run({"n": 20})
@@ -491,7 +494,7 @@ def _saved(call: Call, path: str | os.PathLike[str] | None) -> Iterator[None]:
     """Write the executed notebook when the call has ended, however it ended."""
     result = call.result
     if path is not None:
-        notebook_file(path)  # an hour later would be late to hear that there is no such folder
+        notebook_file(path, call.notebook)  # an hour later would be late to hear that it cannot be there
     try:
         yield
     except BaseException as error:

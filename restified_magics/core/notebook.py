@@ -29,6 +29,7 @@ __all__ = [
     "load_json",
     "notebook_file",
     "read_notebook",
+    "refuse_itself",
     "upgraded",
     "write_notebook",
 ]
@@ -227,11 +228,36 @@ class Notebook:
 # ------------------------------------------------------------------- reading
 
 
-def notebook_file(path: str | os.PathLike[str]) -> pathlib.Path:
-    """A file that a notebook can be written to.
+def refuse_itself(notebook: Notebook, path: str | os.PathLike[str]) -> None:
+    """Refuse to write over the notebook that is called: its author has no other.
+
+    Args:
+        notebook: what is called.
+        path: where something is to be written, also by a link that leads to the notebook.
 
     Raises:
-        NotebookError: its folder is not there, or it has not the ending of a notebook.
+        NotebookError: it is the same file.
+    """
+    if notebook.path is None:
+        return
+    try:
+        same = os.path.samefile(os.path.expanduser(path), notebook.path)
+    except OSError:  # one of them is not there
+        return
+    if same:
+        raise NotebookError(os.fspath(path), "this is the notebook itself. Write to another file")
+
+
+def notebook_file(path: str | os.PathLike[str], notebook: Notebook | None = None) -> pathlib.Path:
+    """A file that a notebook can be written to.
+
+    Args:
+        path: the file.
+        notebook: what is called, and must not be written over; or None.
+
+    Raises:
+        NotebookError: its folder is not there, it has not the ending of a notebook, or it is the notebook
+            that is called.
     """
     name = os.fspath(path)
     target = pathlib.Path(path).expanduser()
@@ -243,6 +269,8 @@ def notebook_file(path: str | os.PathLike[str]) -> pathlib.Path:
         raise NotebookError(name, f"there is no folder {target.parent} to write it to. Make it first")
     if target.is_dir():
         raise NotebookError(name, "is a folder. Write the notebook under another name")
+    if notebook is not None:
+        refuse_itself(notebook, target)
     return target
 
 

@@ -63,7 +63,7 @@ class Result:
         """Write :attr:`notebook` to a file, whole or not at all, and return its path.
 
         Raises:
-            NotebookError: the folder is not there, or the name does not end in ``.ipynb``.
+            NotebookError: the folder is not there, the name does not end in ``.ipynb``, or it is the Model's.
             OSError: the file cannot be written.
 
         Example:
@@ -72,7 +72,7 @@ class Result:
             >>> result.save(tempfile.mkdtemp() + "/fibonacci-20.ipynb").name
             'fibonacci-20.ipynb'
         """
-        target = notebook_file(path)
+        target = notebook_file(path, self._source)
         write_notebook(self.notebook, target)
         return target
 

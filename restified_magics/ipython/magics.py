@@ -294,9 +294,6 @@ def _called(model: Model, values: dict[str, Any], options: Options) -> Any:
     __tracebackhide__ = True
     if options.save is None:
         return model.run(values) if options.run else model.execute(values)
-    path = model.notebook.path
-    if path is not None and options.save.exists() and options.save.samefile(path):
-        raise UsageError(f"--save {options.save}: this is the notebook itself. Save under another name")
     try:
         result = model.run(values, echo=not options.run, save=options.save)
     except BaseException as error:
