@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import pathlib
 import re
+import signal
 import sys
 import time
 
@@ -93,6 +95,11 @@ MODELS = {
         "import os\nprint('pid', os.getpid(), flush=True)",
         "while True:\n    pass",
         returns("n"),
+    ),
+    "mortal": node(
+        parameters("deadly = False  # Deadly"),
+        "import os, signal\nif deadly: os.kill(os.getpid(), signal.SIGKILL)",
+        returns("'alive'"),
     ),
     "broken": node(parameters("n = 0  # N"), returns("secret_formula = 1 / n")),
     "table": node(
@@ -352,6 +359,84 @@ def test_cancel(voila, visit):
     cancel.click()
     expect(page.locator(".rm-status")).to_contain_text("Cancelled")
     expect(run).to_be_enabled()
+
+
+UNANSWERED = "The kernel does not answer. If it has ended, reload the page."
+
+
+def test_a_kernel_that_dies(voila, visit):
+    """The success of the run before does not stay; a new page has a new kernel."""
+    page = visit(voila + "mortal.ipynb")
+    press(page, "Run")
+    done(page)
+    page.get_by_label("Deadly").check()
+    press(page, "Run")
+    expect(page.get_by_role("alert")).to_have_text(UNANSWERED)
+    expect(page.locator(".rm-status")).to_have_text("No answer")
+    again = visit(voila + "mortal.ipynb")
+    press(again, "Run")
+    done(again)
+    expect(again.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_kernel_that_does_not_answer_for_a_while(voila, visit):
+    """It is told after a press and in the middle of a run, and goes away when the kernel answers."""
+    page = visit(voila + "endless.ipynb")
+    press(page, "Run")
+    outputs = page.locator(".restified-outputs")
+    expect(outputs).to_contain_text("pid")
+    pid = int(outputs.inner_text().split()[1])
+    alert, status = page.get_by_role("alert"), page.locator(".rm-status")
+    for label, before in (("Run", "Cancelled"), (None, "Running")):
+        if label == "Run":
+            press(page, "Cancel")
+        expect(status).to_contain_text(before)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            if label is not None:
+                press(page, label)
+            expect(alert).to_have_text(UNANSWERED)
+            expect(status).to_have_text("No answer")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        expect(alert).to_be_hidden()
+        expect(status).to_contain_text("Running")
+    press(page, "Cancel")
+    expect(status).to_contain_text("Cancelled")
+
+
+def test_an_idle_page_asks_nothing(voila, visit):
+    """The kernel is asked while its answer is awaited, and no more then."""
+    page = visit("about:blank")
+    asked = []
+
+    def opened(socket):
+        socket.on("framesent", lambda frame: asked.append(b'"ping"' in _bytes(frame)))
+
+    page.on("websocket", opened)
+    page.clock.install()
+    page.goto(voila + "endless.ipynb")
+    press(page, "Run")
+    expect(page.locator(".rm-status")).to_contain_text("Running")
+    while not any(asked):
+        page.clock.fast_forward(4_000)
+    press(page, "Cancel")
+    expect(page.locator(".rm-status")).to_contain_text("Cancelled")
+    page.clock.fast_forward(4_000)  # the last question may be on its way
+    press(page, "Reset")
+    asked.clear()
+    for _ in range(5):
+        page.clock.fast_forward(4_000)
+    press(page, "Run")
+    expect(page.locator(".rm-status")).to_contain_text("Running")
+    assert asked
+    assert sum(asked) <= 1
+    press(page, "Cancel")
+    expect(page.locator(".rm-status")).to_contain_text("Cancelled")
+
+
+def _bytes(frame):
+    return frame if isinstance(frame, bytes) else frame.encode()
 
 
 def test_error_without_source(voila, visit):

@@ -370,6 +370,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         "download": _do_download,
         "cancel": lambda self, _message: self.cancel(),
         "reset": lambda self, _message: self.reset(),
+        "ping": lambda self, _message: self._panels[-1].answer(),
     }
 
     def _do_upload(self, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:

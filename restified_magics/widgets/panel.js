@@ -371,9 +371,58 @@ function fieldsOf(model, form) {
 
 const seconds = (value) => (value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`);
 
+const ASK = 3_000; // ms between two questions to a kernel from which something is awaited
+const PATIENCE = 15_000; // ms after which a kernel that says nothing is told of
+
+/** Watches whether the kernel answers: after a press, and while it runs. It asks nothing else of it. */
+function watchOf(model, { awaited, tell }) {
+  let asked = null; // when the first question was asked that has no answer yet
+  let silent = false;
+  let timer = null;
+  function turn(now) {
+    if (now === silent) return;
+    silent = now;
+    tell();
+  }
+  function look() {
+    if (asked === null && !awaited()) {
+      timer = clearInterval(timer) ?? null;
+      return;
+    }
+    asked ??= performance.now();
+    if (performance.now() - asked > PATIENCE) turn(true);
+    try {
+      model.send({ do: "ping" });
+    } catch {
+      turn(true); // the page has no way to it any more
+    }
+  }
+  /** Something was sent, or a run runs: an answer is awaited. */
+  const expect = (sent = true) => {
+    if (sent) asked ??= performance.now();
+    timer ??= setInterval(look, ASK);
+  };
+  const heard = () => {
+    asked = null;
+    turn(false);
+  };
+  // Jupyter's own page, or Voila's, has lost the kernel, or learned that it died
+  const lost = () => turn(true);
+  model.on("comm_live_update", lost);
+  const end = () => {
+    model.off("comm_live_update", lost);
+    clearInterval(timer);
+  };
+  return { expect, heard, end, isSilent: () => silent };
+}
+
 /** Run, Cancel, Reset; how far it is; what went wrong; downloads, presets, history. */
 function barOf(model, form) {
-  const send = (message) => model.send(message);
+  const watch = watchOf(model, { awaited: () => model.get("bar").state === "running", tell: () => show() });
+  const send = (message) => {
+    model.send(message);
+    watch.expect();
+  };
   const run = make("button", { type: "submit", class: "rm-button rm-run", text: "Run" });
   const cancel = make("button", { type: "button", class: "rm-button", text: "Cancel", onclick: () => {
     if (cancel.getAttribute("aria-disabled") !== "true") send({ do: "cancel" });
@@ -411,22 +460,25 @@ function barOf(model, form) {
 
   function show() {
     const bar = model.get("bar");
+    const silent = watch.isSilent();
     const running = bar.state === "running";
-    root.dataset.state = bar.state;
+    if (running) watch.expect(false);
+    root.dataset.state = silent ? "silent" : bar.state;
     run.setAttribute("aria-disabled", String(running));
     cancel.setAttribute("aria-disabled", String(!running));
-    if (status.textContent !== bar.message) status.textContent = bar.message;
+    const message = silent ? "No answer" : bar.message;
+    if (status.textContent !== message) status.textContent = message;
     since = performance.now() - bar.seconds * 1000;
     if (running && timer === null) timer = setInterval(tick, 100);
     if (!running && timer !== null) timer = clearInterval(timer) ?? null;
-    elapsed.hidden = !running;
+    elapsed.hidden = !running || silent;
     if (running) tick();
-    progress.classList.toggle("rm-quiet", !running);
+    progress.classList.toggle("rm-quiet", !running || silent);
     progress.setAttribute("aria-valuemax", bar.total);
     progress.setAttribute("aria-valuenow", bar.done);
     fill.style.width = `${bar.total ? (100 * bar.done) / bar.total : 0}%`;
     stale.hidden = !bar.stale;
-    showError(bar);
+    showError(bar, silent);
     downloads.replaceChildren(...bar.downloads.map(({ what, label }) =>
       make("button", { type: "button", class: "rm-link", text: label, onclick: () => send({ do: "download", what }) })));
     history.hidden = bar.history.length === 0;
@@ -447,12 +499,13 @@ function barOf(model, form) {
   if (model.get("bar").reveal) form.reveal();
 
   let shown = null;
-  function showError(bar) {
-    const key = JSON.stringify([bar.error, bar.complaints]);
+  function showError(bar, silent) {
+    const key = JSON.stringify([bar.error, bar.complaints, silent]);
     if (key === shown) return; // what is open stays open, and nothing is announced twice
     shown = key;
     alert.replaceChildren();
-    alert.hidden = !bar.error && bar.complaints.length === 0;
+    alert.hidden = !silent && !bar.error && bar.complaints.length === 0;
+    if (silent) alert.append(make("strong", { text: "The kernel does not answer. If it has ended, reload the page." }));
     if (bar.error) {
       const { title, where, line, traceback, open } = bar.error;
       alert.append(
@@ -465,21 +518,27 @@ function barOf(model, form) {
     for (const text of bar.complaints) alert.append(make("div", { text }));
   }
 
+  const changed = () => {
+    watch.heard();
+    show();
+  };
   const hear = (message, buffers) => {
+    watch.heard();
     // a form that is displayed twice saves a file once
     if (message.do === "save" && form.isFirst(root)) save(message.name, message.type, buffers[0]);
   };
-  model.on("change:bar", show);
+  model.on("change:bar", changed);
   model.on("msg:custom", hear);
   form.bars.add(root);
   show();
   const end = () => {
-    model.off("change:bar", show);
+    model.off("change:bar", changed);
     model.off("msg:custom", hear);
+    watch.end();
     form.bars.delete(root);
     if (timer !== null) timer = clearInterval(timer) ?? null;
   };
-  return { root, end };
+  return { root, end, send };
 }
 
 /** The browser's own download of bytes that the kernel sent. */
@@ -596,6 +655,7 @@ export default {
     const form = formOf(model.get("group"));
     el.classList.add("restified-panel");
     const bar = model.get("bar") !== null;
+    const parts = [];
     const root = make(bar ? "form" : "div", {
       class: "rm-form",
       novalidate: bar,
@@ -604,10 +664,9 @@ export default {
       onsubmit: (event) => {
         event.preventDefault();
         form.place = root.closest(".restified-form");
-        if (model.get("bar").state !== "running") model.send({ do: "run", values: form.values() });
+        if (model.get("bar").state !== "running") parts.at(-1).send({ do: "run", values: form.values() });
       },
     });
-    const parts = [];
     if (model.get("fields").length) parts.push(fieldsOf(model, form));
     if (bar) parts.push(barOf(model, form));
     root.append(...parts.map((part) => part.root));

@@ -47,5 +47,9 @@ class Panel(anywidget.AnyWidget):
         """Let the browser save a file under a name."""
         self.send({"do": "save", "name": name, "type": media_type}, [content])
 
+    def answer(self) -> None:
+        """Tell the page, which asked, that the kernel is there."""
+        self.send({"do": "pong"})
+
     def _repr_keys(self) -> Any:
         return ("name",)
