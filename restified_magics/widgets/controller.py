@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextvars
 import datetime
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from restified_magics.core.result import Result
 from restified_magics.core.runs import Progress, Run
 from restified_magics.errors import ParameterError
 from restified_magics.widgets.cutting import LONGEST_LINE, cut
+from restified_magics.widgets.log import log
 
 __all__ = ["Controller", "FormState", "Past", "Reading"]
 
@@ -27,8 +27,6 @@ FormState = Literal["idle", "running", "done", "failed", "cancelled"]
 _TICK = 0.15  # seconds between two looks at a call that runs
 _QUIET = 0.3  # seconds without a change, after which an automatic run begins
 _KEPT = 20  # runs that the history remembers
-
-_log = logging.getLogger("restified_magics.forms")
 
 
 class Reading(NamedTuple):
@@ -228,7 +226,7 @@ class Controller:
         """Tell the page and the log of an exception that nobody caught."""
         text = cut(f"{doing}: {type(error).__name__}: {error}", LONGEST_LINE)
         if text not in self.complaints:  # what fails at every look is told once
-            _log.error("%s: %s", self.model.name, doing, exc_info=error)
+            log().error("%s: %s", self.model.name, doing, exc_info=error)
             self.complaints.append(text)
 
     @property

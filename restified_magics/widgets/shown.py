@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator
 from html import escape
@@ -13,6 +12,7 @@ from restified_magics.core.telling import shorten
 from restified_magics.in_process.shell import shell
 from restified_magics.signature.languages import language_of
 from restified_magics.widgets.cutting import cut
+from restified_magics.widgets.log import log
 from restified_magics.widgets.without_source import without_source
 
 __all__ = ["LARGEST", "cell_outputs", "shown_value"]
@@ -28,8 +28,6 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 _REPRS_WITH_ARGUMENTS = ("_repr_mimebundle_", "_repr_pretty_")
 
 Output = dict[str, Any]
-
-_log = logging.getLogger("restified_magics.forms")
 
 
 def shown_value(
@@ -164,7 +162,7 @@ def _can_repr(value: Any) -> bool:
             if name.startswith("_repr_") and name.endswith("_") and name not in _REPRS_WITH_ARGUMENTS:
                 getattr(value, name)()
     except BaseException:  # noqa: BLE001 - it is the notebook's code
-        _log.warning("the repr of a %s raises", type(value).__name__)
+        log().warning("the repr of a %s raises", type(value).__name__)
         return False
     return True
 
