@@ -820,6 +820,20 @@ def test_dashboard_of_colab():
     assert text.outputs[0]["data"]["text/markdown"] == "# Area"
     assert [spec["name"] for spec in panel(inner).fields] == ["width"]
     dashboard.close()
+def test_a_figure_of_a_former_cell_is_shown_once(form):
+    """In the result; the run itself, and what is had of it as a notebook, has both outputs."""
+    draw = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\naxes.plot([1, 2]);"
+    made = form(node(draw, "other, _ = plt.subplots(figsize=(1, 1))", returns("figure")))
+    made.run()
+    made.wait(60)
+    result, printed = made.children[-2:]
+    assert [list(output["data"]) for output in result.outputs] == [["text/plain", "image/png"]]
+    assert [output["data"]["text/plain"] for output in printed.outputs] == [
+        "<Figure size 100x100 with 1 Axes>"
+    ]
+    assert [len(each) for each in made.result.outputs] == [1, 1, 1]
+
+
 
 
 def test_dashboard(form):

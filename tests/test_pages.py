@@ -113,6 +113,10 @@ MODELS = {
         "import matplotlib.pyplot as plt",
         returns("figure, axes = plt.subplots()\naxes.plot(range(points))\nfigure"),
     ),
+    "drawn": node(
+        "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\naxes.plot([1, 2])",
+        returns("figure"),
+    ),
     **{
         f"{kind}_bar": node(
             parameters("gate = 'gate'  # Gate"),
@@ -150,7 +154,10 @@ VIEW = node(
     "import ipywidgets\nipywidgets.Tab([one, two], titles=['First', 'Second'])",
 )
 
-
+LOUD = node(
+    "from restified_magics import PythonModel\nform = PythonModel('area.ipynb').form()\n"
+    "def broken(value): raise RuntimeError('of the author')\nform.on_result(broken)\nform",
+)
 TWICE = node(
     "from restified_magics import PythonModel\nform = PythonModel('odd.ipynb').form()\nform",
     "form",
@@ -161,7 +168,7 @@ TWICE = node(
 def folder(tmp_path_factory):
     """A folder of Models and a View side by side."""
     path = tmp_path_factory.mktemp("pages")
-    for name, notebook in {**MODELS, "view": VIEW, "twice": TWICE}.items():
+    for name, notebook in {**MODELS, "view": VIEW, "twice": TWICE, "loud": LOUD}.items():
         (path / f"{name}.ipynb").write_text(json.dumps(notebook))
     return path
 
@@ -560,6 +567,24 @@ def test_presets_of_the_visitors_own(voila, visit):
     """Values are kept in the browser under a name, and had back."""
     page = visit(voila + "area.ipynb")
     page.get_by_label("Height").fill("7")
+def test_a_figure_is_shown_once(voila, visit):
+    """Also where one cell makes it and the `return` cell returns it."""
+    page = visit(voila + "drawn.ipynb")
+    press(page, "Run")
+    done(page)
+    expect(page.locator(".restified-result img")).to_be_visible()
+    expect(page.locator("img")).to_have_count(1)
+
+
+def test_an_exception_of_a_callback_is_in_the_log(folder, voila, visit):
+    """And on the page: the operator of the server finds it with its traceback."""
+    page = visit(voila + "loud.ipynb")
+    press(page, "Run")
+    expect(page.get_by_role("alert")).to_have_text("on_result broken: RuntimeError: of the author")
+    log = (folder / "voila.log").read_text()
+    assert re.search(r"(?s)on_result broken.*Traceback.*RuntimeError: of the author", log)
+
+
     page.get_by_text("Presets").click()
     page.get_by_label("Save as preset").fill("seven")
     press(page, "Save these values")

@@ -54,12 +54,14 @@ class ResultViews:
         self._seen = outputs
         if ended:
             self._final, self._seen = run, None  # it is looked at once, also where that raises
+        value = shown_value(run.result.value, run.notebook, outputs, live=self._live) if done else []
         parts = (
-            shown_value(run.result.value, run.notebook, outputs, live=self._live) if done else [],
+            value,
             cell_outputs(
                 run.notebook,
                 outputs,
                 value_is_shown=done,
+                value=value,
                 tracebacks=self._tracebacks,
                 live=self._live,
             ),

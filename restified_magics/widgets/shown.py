@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -53,6 +53,7 @@ def cell_outputs(
     outputs: list[list[Output]],
     *,
     value_is_shown: bool,
+    value: Sequence[Output] = (),
     tracebacks: bool,
     live: bool = True,
 ) -> list[Output]:
@@ -62,6 +63,8 @@ def cell_outputs(
         notebook: the notebook of the call.
         outputs: by cell.
         value_is_shown: the value stands elsewhere, so that the `return` cell need not show it.
+        value: the outputs that show it there. A figure among them is not shown here, too, after the cell
+            that made it.
         tracebacks: whether an exception that a cell may raise is shown with its traceback, and a warning
             with its line.
         live: the cells run in this process, so that a page can show their widgets.
@@ -69,10 +72,13 @@ def cell_outputs(
     returned = _returned(notebook, outputs) if value_is_shown else None
     language = language_of(notebook.language)
     printed = value_is_shown and language is not None and language.prints_value
+    pictures = [each["data"]["image/png"] for each in value if "image/png" in each["data"]]
     listed: list[Output] = []
     for cell, found in zip(notebook.cells, outputs, strict=False):
         for output in found:
             if output is returned or (printed and cell.role == "return" and output.get("name") == "stdout"):
+                continue
+            if output["output_type"] == "display_data" and output["data"].get("image/png") in pictures:
                 continue
             if output["output_type"] == "error":
                 if cell.raises:
