@@ -223,6 +223,7 @@ def test_every_type_by_its_label(voila, visit):
     """Every control is found by its visible label, and what is set there reaches the Model as its type."""
     page = visit(voila + "everything.ipynb")
     expect(page.get_by_role("heading", name="Everything")).to_be_visible()
+    expect(page).to_have_title("Everything")
     field = page.get_by_label
     field("Terms").fill("20")
     field("Width").fill("7.5")

@@ -13,7 +13,9 @@ from typing import Any
 import ipywidgets
 
 from restified_magics.core.model import Model
+from restified_magics.core.notebook import read_notebook
 from restified_magics.engines import open_model
+from restified_magics.errors import NotebookError
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.comments import PARAM_MARK
 from restified_magics.widgets.forms import Form
@@ -116,6 +118,9 @@ def prelaunch_hook(handler: Any, notebook: Any, cwd: str) -> Any:
     shown = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     )
+    title = _title(notebook, path)
+    if title:  # of the browser's tab; else Voila has the file's name there
+        shown.metadata["title"] = title
     if (_JUPYTER / "voila" / "templates" / _TEMPLATE).is_dir() and _finds_template():
         shown.metadata["voila"] = {"template": _TEMPLATE}
     # nothing of the notebook stands in source text: one encoded payload, decoded there
@@ -123,6 +128,13 @@ def prelaunch_hook(handler: Any, notebook: Any, cwd: str) -> Any:
     source = f"from restified_magics.widgets.dashboard import shown_model\nshown_model('{encoded}')"
     shown.cells = [nbformat.v4.new_code_cell(source)]
     return shown
+
+
+def _title(notebook: Mapping[str, Any], path: str | None) -> str:
+    try:
+        return read_notebook(dict(notebook), "", pathlib.Path(path) if path else None).title
+    except NotebookError:  # which the page tells
+        return ""
 
 
 def is_model(notebook: Mapping[str, Any]) -> bool:
