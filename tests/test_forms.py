@@ -737,6 +737,27 @@ def test_a_wrong_address_runs_nothing(form, address, source, query, message):
     made.wait(60)
 
 
+@pytest.mark.parametrize(
+    ("source", "begins"),
+    [
+        ("from typing import Literal\nx: Literal['a', 'b'] = 'a'", "0"),
+        ("from typing import Literal, Optional\nx: Optional[Literal['a', 'b']] = None", None),
+        ("from datetime import date\nx = date(2026, 1, 31)", "2026-01-31"),
+        ("from typing import Literal\nx: set[Literal['l', 'r']] = {'l'}", ["0"]),
+        ("x = True", True),
+        ("x = (1.0, 2.0)", ["1.0", "2.0"]),
+    ],
+)
+def test_what_the_notebook_has_mends_a_wrong_address(form, address, source, begins):
+    """While the wrong value stands its control shows nothing, so that also the default can be chosen."""
+    address("x=bad")
+    made = form(node(parameters(source), returns("x")))
+    assert panel(made).values == {"x": ""}
+    assert panel(made).fields[0]["initial"] == begins
+    type_in(made, x=begins)
+    assert (made.problems, made.values) == ({}, {})
+
+
 def test_a_wrong_address_is_mended_by_a_value(form, address):
     """What is typed, chosen or set in its place counts."""
     address("x=bad")
@@ -799,6 +820,20 @@ def test_an_exception_of_a_callback_is_on_the_page(form):
     assert made.value == 6
 
 
+def test_a_figure_of_a_former_cell_is_shown_once(form):
+    """In the result; the run itself, and what is had of it as a notebook, has both outputs."""
+    draw = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\naxes.plot([1, 2]);"
+    made = form(node(draw, "other, _ = plt.subplots(figsize=(1, 1))", returns("figure")))
+    made.run()
+    made.wait(60)
+    result, printed = made.children[-2:]
+    assert [list(output["data"]) for output in result.outputs] == [["text/plain", "image/png"]]
+    assert [output["data"]["text/plain"] for output in printed.outputs] == [
+        "<Figure size 100x100 with 1 Axes>"
+    ]
+    assert [len(each) for each in made.result.outputs] == [1, 1, 1]
+
+
 def test_text_of_data_is_no_html(form):
     """What came from data goes to the page as text: the panel has no HTML of it."""
     source = pathlib.Path(Panel._esm if isinstance(Panel._esm, os.PathLike) else "").name or Panel._esm
@@ -820,20 +855,6 @@ def test_dashboard_of_colab():
     assert text.outputs[0]["data"]["text/markdown"] == "# Area"
     assert [spec["name"] for spec in panel(inner).fields] == ["width"]
     dashboard.close()
-def test_a_figure_of_a_former_cell_is_shown_once(form):
-    """In the result; the run itself, and what is had of it as a notebook, has both outputs."""
-    draw = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\naxes.plot([1, 2]);"
-    made = form(node(draw, "other, _ = plt.subplots(figsize=(1, 1))", returns("figure")))
-    made.run()
-    made.wait(60)
-    result, printed = made.children[-2:]
-    assert [list(output["data"]) for output in result.outputs] == [["text/plain", "image/png"]]
-    assert [output["data"]["text/plain"] for output in printed.outputs] == [
-        "<Figure size 100x100 with 1 Axes>"
-    ]
-    assert [len(each) for each in made.result.outputs] == [1, 1, 1]
-
-
 
 
 def test_dashboard(form):

@@ -482,6 +482,33 @@ def test_address(voila, visit):
     expect(every.get_by_label("Active")).not_to_be_checked()
 
 
+def test_a_wrong_address_is_mended_by_a_choice(voila, visit):
+    """Of a value that no control can show there is none, and each choice is one, also of the default."""
+    query = "?mode=nope&since=2024-13-01&active=perhaps&sides=up&span=1&moment=now&shade=red"
+    page = visit(voila + "everything.ipynb" + query)
+    field = page.get_by_label
+    wrong = page.locator(".rm-wrong")
+    expect(page.get_by_text("not 'nope'")).to_be_visible()
+    expect(wrong).to_have_count(7)  # the weight is required
+    expect(field("Mode").locator("option:checked")).to_have_text("choose …")
+    expect(field("Since")).to_have_value("")
+    expect(field("left")).not_to_be_checked()
+    expect(field("Active")).to_be_checked(indeterminate=True)
+    expect(field("Shade")).to_have_value("red")
+    expect(page.locator("input[type=color]")).to_have_class("rm-no-color")
+    field("Mode").select_option("a")
+    expect(wrong).to_have_count(6)
+    field("Since").fill("2026-01-31")
+    expect(wrong).to_have_count(5)
+    field("Active").click()
+    expect(field("Active")).to_be_checked()
+    expect(wrong).to_have_count(4)
+    field("left").check()
+    expect(wrong).to_have_count(3)
+    field("Shade").fill("#00ff00")
+    expect(page.locator("input[type=color]")).to_have_class("")
+
+
 def test_a_slider_by_the_keyboard(voila, visit):
     """Whole numbers move by one, others by their step; the name of a slider has that of its field."""
     page = visit(voila + "everything.ipynb")
@@ -540,6 +567,24 @@ def test_a_figure_as_png(voila, visit):
     assert pathlib.Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_figure_is_shown_once(voila, visit):
+    """Also where one cell makes it and the `return` cell returns it."""
+    page = visit(voila + "drawn.ipynb")
+    press(page, "Run")
+    done(page)
+    expect(page.locator(".restified-result img")).to_be_visible()
+    expect(page.locator("img")).to_have_count(1)
+
+
+def test_an_exception_of_a_callback_is_in_the_log(folder, voila, visit):
+    """And on the page: the operator of the server finds it with its traceback."""
+    page = visit(voila + "loud.ipynb")
+    press(page, "Run")
+    expect(page.get_by_role("alert")).to_have_text("on_result broken: RuntimeError: of the author")
+    log = (folder / "voila.log").read_text()
+    assert re.search(r"(?s)on_result broken.*Traceback.*RuntimeError: of the author", log)
+
+
 def test_a_visitor_gets_no_source(voila, visit):
     """Without tracebacks the notebook of the run is not offered."""
     page = visit(voila + "table.ipynb")
@@ -568,24 +613,6 @@ def test_presets_of_the_visitors_own(voila, visit):
     """Values are kept in the browser under a name, and had back."""
     page = visit(voila + "area.ipynb")
     page.get_by_label("Height").fill("7")
-def test_a_figure_is_shown_once(voila, visit):
-    """Also where one cell makes it and the `return` cell returns it."""
-    page = visit(voila + "drawn.ipynb")
-    press(page, "Run")
-    done(page)
-    expect(page.locator(".restified-result img")).to_be_visible()
-    expect(page.locator("img")).to_have_count(1)
-
-
-def test_an_exception_of_a_callback_is_in_the_log(folder, voila, visit):
-    """And on the page: the operator of the server finds it with its traceback."""
-    page = visit(voila + "loud.ipynb")
-    press(page, "Run")
-    expect(page.get_by_role("alert")).to_have_text("on_result broken: RuntimeError: of the author")
-    log = (folder / "voila.log").read_text()
-    assert re.search(r"(?s)on_result broken.*Traceback.*RuntimeError: of the author", log)
-
-
     page.get_by_text("Presets").click()
     page.get_by_label("Save as preset").fill("seven")
     press(page, "Save these values")

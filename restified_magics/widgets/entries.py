@@ -21,6 +21,8 @@ __all__ = ["Entry", "FieldEntry", "FileEntry", "FixedEntry", "LinkedEntry", "Wid
 
 # The kinds of fields whose control shows any text.
 _WRITABLE = ("text", "number", "slider", "textarea", "json", "suggest", "color")
+# What the control of any other shows while a wrong value stands: nothing, so that each choice is a change.
+_UNSET = ""
 
 
 class Entry:
@@ -95,8 +97,7 @@ class FieldEntry(Entry):
             self.raw, self.refused = raw, ""
 
     def refuse(self, text: str, why: str) -> None:
-        if self.field.kind in _WRITABLE:
-            self.take(text)
+        self.take(text if self.field.kind in _WRITABLE else _UNSET)
         super().refuse(text, why)
 
     def reset(self) -> None:

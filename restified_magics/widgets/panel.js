@@ -62,6 +62,10 @@ const plainLine = (spec, options) => (id, changed) => {
   };
 };
 
+/** The raw value of a control that shows nothing, while a wrong value from the address stands. */
+const UNSET = "";
+const NO_TEXT = new Set(["checkbox", "select", "several", "pair", "moment"]);
+
 /** Controls by kind: each gives (id, changed) → {element, focus, show(raw)}. */
 const controls = {
   text: (spec) => plainLine(spec, { spellcheck: "true" }),
@@ -97,20 +101,27 @@ const controls = {
 
   color: (spec) => (id, changed) => {
     const line = plainLine(spec, {})(id, (raw) => {
-      picker.value = raw;
+      pick(raw);
       changed(raw);
     });
+    /** Of text that is no such colour, as a name, the picker shows none: it has none but these. */
+    const pick = (raw) => {
+      const known = /^#[0-9a-f]{6}$/i.test(raw ?? "");
+      if (known) picker.value = raw;
+      picker.classList.toggle("rm-no-color", !known);
+    };
     const picker = make("input", {
       type: "color",
       title: `${spec.label}, pick a colour`,
       oninput: () => {
         line.focus.value = picker.value;
+        pick(picker.value);
         changed(picker.value);
       },
     });
     const show = (raw) => {
       line.show(raw);
-      if (/^#[0-9a-f]{6}$/i.test(raw ?? "")) picker.value = raw;
+      pick(raw);
     };
     return { element: make("div", { class: "rm-color" }, picker, line.element), focus: line.focus, show };
   },
@@ -139,7 +150,11 @@ const controls = {
 
   checkbox: (spec) => (id, changed) => {
     const box = make("input", { id, type: "checkbox", onchange: () => changed(box.checked) });
-    return { element: box, focus: box, show: (raw) => (box.checked = Boolean(raw)) };
+    const show = (raw) => {
+      box.checked = Boolean(raw);
+      box.indeterminate = raw === UNSET;
+    };
+    return { element: box, focus: box, show };
   },
 
   select: (spec) => (id, changed) => {
@@ -151,8 +166,9 @@ const controls = {
       { id, onchange: () => changed(select.value === "" ? null : select.value) },
       first,
       ...options,
+      make("option", { value: "unset", text: "choose …", disabled: true, hidden: true }),
     );
-    return { element: select, focus: select, show: (raw) => (select.value = raw ?? "") };
+    return { element: select, focus: select, show: (raw) => (select.value = raw === UNSET ? "unset" : raw ?? "") };
   },
 
   several: (spec) => (id, changed) => {
@@ -625,7 +641,7 @@ function formOf(id) {
         for (const { model } of form.panels) {
           for (const spec of model.get("fields")) {
             const raw = model.get("values")[spec.name];
-            if (spec.secret || spec.kind === "linked") continue;
+            if (spec.secret || spec.kind === "linked" || (raw === UNSET && NO_TEXT.has(spec.kind))) continue;
             if (spec.kind === "select" && raw !== null) all[spec.name] = spec.choices[raw];
             else if (spec.kind === "several") all[spec.name] = (raw ?? []).map((index) => spec.choices[index]);
             else all[spec.name] = raw;
