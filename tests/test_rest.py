@@ -272,7 +272,7 @@ def test_the_page(server):
     assert "of_colab.ipynb" in text
     assert "no_model.ipynb" not in text
     assert "curl" in text
-    assert 'href="/restified/%C3%A9chelle%20%26%20co/area%2050%25.ipynb"' in text
+    assert 'href="/restified/%C3%A9chelle%20%26%20co/area%2050%25.ipynb?_xsrf=' in text
     assert "<script" not in text
     assert TOKEN not in text
     assert server.get("/restified").status == 200

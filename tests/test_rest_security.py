@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import html
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -72,6 +74,19 @@ PUBLIC = {
         returns("repr(dict(os.environ))"),
     ],
     "raises.ipynb": ["raise ValueError('the-password-of-somebody')", returns("1")],
+    "must.ipynb": [parameters("n: int"), returns("n")],
+    "forks.ipynb": [
+        parameters("size = 1"),
+        "import os, time\nchild = os.fork() == 0",
+        "if not child and size == 1: os.wait()",
+        returns("('child' if child else 'parent') * size"),
+    ],
+    "told.ipynb": [
+        parameters("kind = 'key'"),
+        "class Text(str):\n    def __str__(self): raise ValueError('the-password-of-somebody')",
+        "given = {'key': {'the-password-of-somebody': object()}, 'text': Text('x')}",
+        returns("given[kind]"),
+    ],
     "interrupts.ipynb": ["raise KeyboardInterrupt", returns("1")],
     "slow.ipynb": [
         parameters("seconds = 0.5\npath = ''"),
@@ -356,10 +371,15 @@ def cookie(server):
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-User": "?1"},
         {"Sec-Fetch-Site": "cross-site", "Referer": "http://127.0.0.1/"},
+        # a picture or a link in a notebook that nobody trusts, which JupyterLab shows on its own page
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        {"Referer": "{own}/lab/tree/mail.ipynb"},
     ],
 )
 def test_a_cookie_alone_runs_nothing(server, cookie, headers):
-    """A request with a cookie that does not come from a page of this server is not run."""
+    """A request with a cookie is not run, wherever it comes from: it must bear what only our pages know."""
+    headers = {name: value.format(own=f"http://127.0.0.1:{server.port}") for name, value in headers.items()}
     answer, ran = _mark(server, token=None, headers={"Cookie": cookie, **headers})
     assert (answer.kind, ran) == ("application/problem+json", False)
     assert answer.status == (404 if "Origin" in headers else 403)  # the one is Jupyter's own check
@@ -374,6 +394,7 @@ def test_a_cookie_alone_runs_nothing(server, cookie, headers):
     [
         {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
         {},
     ],
 )
@@ -392,14 +413,22 @@ def test_a_person_who_opens_the_url_is_asked(server, cookie, headers):
 
 
 def test_a_cookie_from_a_page_of_this_server_runs(server, cookie):
-    """A GET from a page of this server is run; a POST needs `_xsrf` too, as everywhere in Jupyter."""
-    own = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Origin": f"http://127.0.0.1:{server.port}"}
-    assert _mark(server, token=None, headers=own)[1]
-    old_browser = {"Cookie": cookie, "Referer": f"http://127.0.0.1:{server.port}/restified/"}
-    assert _mark(server, token=None, headers=old_browser)[1]
+    """Its links and forms, and scripts that send the header, have the token that belongs to the cookie."""
+    page = {"Cookie": cookie, "Accept": "text/html", "Sec-Fetch-Site": "none"}
+    listed = html.unescape(server.get("/restified/", token=None, headers=page).body.decode())
+    own = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+    (link,) = re.findall(r'<a href="(/restified/sum\.ipynb[^"]*)">Call it', listed)
+    assert server.get(link, token=None, headers=own).json == 2
+    (form,) = re.findall(r'<form action="/restified/must\.ipynb">(.*?)</form>', listed)
+    (hidden,) = re.findall(r'name="_xsrf" value="([^"]+)"', form)
+    assert server.get(f"/restified/must.ipynb?_xsrf={quote(hidden)}&n=3", token=None, headers=own).json == 3
+    asked = server.get("/restified/sum.ipynb?x=4&_xsrf=stale", token=None, headers=page)
+    (link,) = re.findall(r'<a href="([^"]*)">Run it', html.unescape(asked.body.decode()))
+    assert server.get(link, token=None, headers=own).json == 5
+    header = {"X-XSRFToken": hidden, "Origin": f"http://127.0.0.1:{server.port}"}
+    assert server.get("/restified/sum.ipynb", token=None, headers={**own, **header}).json == 2
+    assert server.post("sum.ipynb", {}, {**own, **header}, token=None).json == 2
     assert server.post("sum.ipynb", {}, own, token=None).status == 403
-    with_xsrf = {**own, "Cookie": f"{cookie}; _xsrf=abc", "X-XSRFToken": "abc"}
-    assert server.post("sum.ipynb", {}, with_xsrf, token=None).json == 2
 
 
 def test_another_host(server):
@@ -562,8 +591,13 @@ def test_no_secret_is_told(server):
     told = server.call("secrets.ipynb").body.decode()
     assert "an-environment-secret" not in told
     assert TOKEN not in told
-    for notebook in ("raises.ipynb", "interrupts.ipynb"):
-        answer = server.call(notebook)
+    for notebook, values in (
+        ("raises.ipynb", {}),
+        ("interrupts.ipynb", {}),
+        ("told.ipynb", {"kind": "key"}),
+        ("told.ipynb", {"kind": "text"}),
+    ):
+        answer = server.call(notebook, **values)
         assert answer.status == 500
         assert b"the-password-of-somebody" not in answer.body
     server.get(f"/restified/nothing.ipynb?token={TOKEN}", token=None)
@@ -617,6 +651,20 @@ def test_what_ends_badly(server, notebook, status):
     """An exit, a crash, too much memory, a question to nobody: a failure, never 200."""
     answer = server.call(notebook)
     assert (answer.status, answer.kind) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("size", [1, 3_000_000])
+def test_what_a_notebook_forks_does_not_answer(hasty, size):
+    """Only the process that was asked tells; one that it has forked, and that goes on as it does, tells nothing."""
+    assert hasty.call("forks.ipynb", size=size).json == "parent" * size
+    assert hasty.is_idle()
+
+
+def test_an_interrupt_in_a_cell_tells_its_place(server):
+    """As any error does; the call is kept to be opened."""
+    told = server.call("interrupts.ipynb").json
+    assert (told["cell"], told["line"]) == (1, 1)
+    assert told["failed_run"].startswith("failed/interrupts-")
 
 
 @pytest.mark.parametrize("daemon", [False, True])
@@ -711,18 +759,40 @@ def test_a_client_that_leaves(server, tmp_path):
     assert not (tmp_path / "queued").exists()
 
 
-def test_the_end_of_a_server_under_load(tmp_path):
-    """SIGTERM while calls run and wait: the server ends, and leaves no process; `serving` looks for those."""
+def test_a_client_that_leaves_after_a_large_body(server, tmp_path):
+    """While the body is read in a thread there is no call yet that could be ended: then none is begun."""
+    body = json.dumps({"seconds": 1000, "path": str(tmp_path / "pid"), "filling": "x" * 20_000}).encode()
+    body = body.replace(b', "filling": "', b"}" + b" " * 20_000)[: len(body) - 100]
+    head = (
+        f"POST /restified/slow.ipynb HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: {len(body)}\r\n"
+        f"Content-Type: application/json\r\nAuthorization: token {TOKEN}\r\n\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head.encode() + body)
+    assert server.is_idle()
+
+
+@pytest.mark.parametrize("engine", ["python", "kernel"])
+def test_the_end_of_a_server_under_load(tmp_path, engine):
+    """SIGTERM while calls run and wait: all are told, the server ends, and leaves no process (`serving` looks)."""
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "slow.ipynb").write_text(json.dumps(node(*PUBLIC["slow.ipynb"])))
-    with serving(tmp_path / "root", tmp_path, {"RestifiedApp": {"concurrency": 2}}) as server:
+    config = {"RestifiedApp": {"concurrency": 2, "engine": engine}}
+    with serving(tmp_path / "root", tmp_path, config) as server:
         running = [
             _leave(server, tmp_path / f"pid{n}", lambda n=n: (tmp_path / f"pid{n}").exists())
             for n in range(2)
         ]
-        waiting = [_leave(server, tmp_path / "never", lambda: True) for _ in range(5)]
+        waits = lambda n: server.get("/api/restified/health").json["waiting"] > n  # noqa: E731
+        waiting = [_leave(server, tmp_path / "never", lambda n=n: waits(n)) for n in range(3)]
         os.kill(server.process.pid, signal.SIGTERM)
         server.process.wait(30)
+        for connection in (*running, *waiting):
+            said = b""
+            while part := connection.recv(1 << 16):
+                said += part
+            assert not said or said.startswith(b"HTTP/1.1 503 "), said
         pids = [int((tmp_path / f"pid{n}").read_text()) for n in range(2)]
         latest = time.monotonic() + 10
         while any(is_running(pid) for pid in pids):

@@ -54,7 +54,7 @@ def test_base_url(fetch, jp_root_dir, jp_base_url):
     assert document["servers"] == [{"url": jp_base_url.rstrip("/")}]
     assert list(document["paths"]) == ["/restified/sub%20folder/area.ipynb"]
     page = (fetch("restified/")).body.decode()
-    assert f'href="{jp_base_url}restified/sub%20folder/area.ipynb"' in page
+    assert f'href="{jp_base_url}restified/sub%20folder/area.ipynb?_xsrf=' in page
     job = fetch("restified", "sub folder", "area.ipynb", headers={"Prefer": "respond-async"})
     assert job.headers["Location"].startswith(f"{jp_base_url}api/restified/jobs/")
     with pytest.raises(HTTPClientError) as caught:
@@ -138,6 +138,99 @@ def test_other_contents_managers(tmp_path, manager):
             "/restified/fails.ipynb",
             "/restified/sub/model.ipynb",
         ]
+
+
+TEXTS = """
+import nbformat
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+
+class TextManager(AsyncLargeFileManager):
+    \"""Every script is a notebook, as with jupytext.\"""
+    async def get(self, path, content=True, type=None, format=None, **options):
+        if not path.endswith(".py"):
+            model = await super().get(path, content=content, type=type, format=format, **options)
+            for entry in model["content"] if model["type"] == "directory" and content else ():
+                entry["type"] = "notebook" if entry["path"].endswith(".py") else entry["type"]
+            return model
+        model = await super().get(path, content=content, type="file", format="text")
+        if content:
+            tags = ["return"] if "return" in model["content"] else []
+            cell = nbformat.v4.new_code_cell(model["content"], metadata={"tags": tags})
+            model["content"] = nbformat.v4.new_notebook(cells=[cell])
+        return {**model, "type": "notebook", "format": "json"}
+"""
+
+
+def test_what_other_managers_find_is_not_always_meant(tmp_path):
+    """Links that leave the folder, or lead in a circle; scripts that are no Models, though they can be opened."""
+    (tmp_path / "own_texts.py").write_text(TEXTS)
+    root = tmp_path / "root"
+    put(root, "model.ipynb", returns("1"))
+    put(tmp_path / "outside", "model.ipynb", returns("'outside'"))
+    (root / "linked").symlink_to(tmp_path / "outside")
+    (root / "link.ipynb").symlink_to(tmp_path / "outside" / "model.ipynb")
+    (root / "circle").symlink_to(root)
+    (root / "setup.py").write_text("import pathlib\npathlib.Path('ran').touch()")
+    (root / "model.py").write_text("# return\n2")
+    config = {"ServerApp": {"contents_manager_class": "own_texts.TextManager"}}
+    with serving(root, tmp_path, config) as server:
+        listed = server.get("/api/restified/models").json["models"]
+        assert [each["path"] for each in listed] == ["model.ipynb", "model.py"]
+        assert [server.call(name).json for name in ("model.ipynb", "model.py")] == [1, 2]
+        for path in ("linked/model.ipynb", "link.ipynb", "setup.py"):
+            assert server.call(path).status == 404
+    assert not (root / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"concurrency": 0}, {"refused": ["['secret/*']"]}, {"failed_runs_dir": "../x"}]
+)
+def test_a_wrong_configuration_serves_nothing(tmp_path, wrong):
+    """Where one value is wrong Jupyter has none of the others either; what was forbidden must not be served."""
+    root = tmp_path / "root"
+    put(root, "secret/model.ipynb", returns("1"))
+    config = {"RestifiedApp": {"refused": ["secret/*"], **wrong}}
+    with serving(root, tmp_path, config) as server:
+        for path in ("/restified/secret/model.ipynb", "/api/restified/models"):
+            assert server.get(path).status == 404
+    options = [
+        f"--RestifiedApp.{name}={value[0] if isinstance(value, list) else value}"
+        for name, value in wrong.items()
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "restified_magics", "serve", str(root), "--no-browser", "--port=0", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert next(iter(wrong)) in done.stderr
+
+
+def test_a_server_without_credentials(tmp_path):
+    """Programs may call it; a page of another site, which a browser without TLS tells little of, may not."""
+    root = tmp_path / "root"
+    put(root, "model.ipynb", parameters("x: int = 1"), returns("x"))
+    with serving(root, tmp_path, {"IdentityProvider": {"token": ""}}) as server:
+        assert server.get("/restified/model.ipynb?x=2", token=None).json == 2
+        for headers in (
+            {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+            {"Referer": "https://evil.example/"},
+            {"Cookie": "a=b"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            assert server.get("/restified/model.ipynb", token=None, headers=headers).status == 403
+
+
+def test_a_type_that_cannot_travel(fetch, jp_root_dir):
+    """The notebook is then read where it runs."""
+    declared = "from typing import Annotated\nfrom pydantic import Field\nx: Annotated[str, Field(pattern='^a+$')] = 'a'"
+    put(jp_root_dir, "pattern.ipynb", parameters(declared), returns("x * 2"))
+    assert json.loads(fetch("restified", "pattern.ipynb", params={"x": "aa"}).body) == "aaaa"
+    with pytest.raises(HTTPClientError) as caught:
+        fetch("restified", "pattern.ipynb", params={"x": "b"})
+    assert caught.value.code == 422
 
 
 def test_another_kernelspec(tmp_path):

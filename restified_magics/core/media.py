@@ -131,7 +131,7 @@ def _renderers(value: Any) -> dict[str, Callable[[], bytes]]:
         found[JSON] = lambda: to_json(value)
     if table is not None:
         found[CSV] = lambda: _csv(table())
-        found[HTML] = lambda: _html(value, table)
+        found[HTML] = lambda: _html(table)
     found.update(own)
     if isinstance(value, (str, *_BY_TEXT)):
         found[TEXT] = lambda: _text(value)
@@ -149,7 +149,7 @@ def _table(value: Any) -> Callable[[], Any] | None:
     if pl is not None and isinstance(value, pl.DataFrame):
         return lambda: value
     if pl is not None and isinstance(value, pl.Series):
-        return lambda: value.toframed(value.name or "value")
+        return lambda: value.to_frame(value.name or "value")
     if np is not None and isinstance(value, np.ndarray) and 1 <= value.ndim <= 2:
         if value.dtype.names is not None or value.ndim == 1:
             rows = of_library(value)
@@ -182,13 +182,11 @@ def _field(item: Any) -> Any:
     return json.dumps(item, ensure_ascii=False) if isinstance(item, dict | list | bool) else item
 
 
-def _html(value: Any, table: Callable[[], Any]) -> bytes:
-    if hasattr(value, "columns") or hasattr(value, "to_frame"):
-        made = table()
-        if hasattr(made, "to_html"):
-            return str(made.to_html(index=False)).encode()
-        return str(made._repr_html_()).encode()
-    rows = plain(table(), 0)
+def _html(table: Callable[[], Any]) -> bytes:
+    made = table()
+    if hasattr(made, "to_html"):
+        return str(made.to_html(index=False)).encode()
+    rows = plain(made, 0)
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["".join(f"<th>{html.escape(str(name))}</th>" for name in names)]
     for row in rows:

@@ -104,6 +104,8 @@ def _items(triples: Iterable[tuple[Any, Any, Any]], depth: int, make: type) -> A
     key: Any = None
     try:
         for name, key, item in triples:  # noqa: B007 - where the error is
+            if name in found:
+                raise Unencodable(make.__name__, f"Two of its keys are written as {name!r}", _NOT_JSON)
             found[name] = plain(item, depth + 1)
     except Unencodable as error:
         error.where = f"[{key!r}]{error.where}" if len(error.where) < 100 else error.where
@@ -230,5 +232,8 @@ def _records(frame: Any) -> list[dict[str, Any]]:
         " ".join(str(part) for part in name if part != "") if isinstance(name, tuple) else _key(name)
         for name in frame.columns
     ]
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise Unencodable("DataFrame", f"Two of its columns are called {twice!r}: rename one", _NOT_JSON)
     columns = [list(frame.iloc[:, number]) for number in range(frame.shape[1])]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

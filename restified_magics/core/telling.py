@@ -113,6 +113,7 @@ _MUST_BE = {
 
 
 _EXPLAINED = 50  # of the problems inside one value are put into words; a long list may have one an item
+_WORDED = 10_000  # problems that are looked at at all: a million of them take seconds
 
 
 def explain(error: Exception, value: Any) -> str:
@@ -121,6 +122,8 @@ def explain(error: Exception, value: Any) -> str:
 
     if not isinstance(error, ValidationError):
         return f"is not accepted ({type(error).__name__}): {shorten(value)}"
+    if error.error_count() > _WORDED:
+        return f"has {error.error_count():,} problems inside: {shorten(value)}"
     places: dict[str, tuple[list[str], Any]] = {}  # the branches of a union fail at one place
     found = error.errors(include_url=False, include_context=True)
     for problem in found[:_EXPLAINED]:

@@ -8,7 +8,7 @@ import pickle
 import types
 from typing import Any
 
-from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook import Notebook, read_notebook
 from restified_magics.in_process.program import adopt, compiled
 
 __all__ = ["packed", "unpacked"]
@@ -18,15 +18,20 @@ def packed(notebook: Notebook) -> bytes:
     """The notebook, for :func:`unpacked` in another process of the same Python."""
     sink = io.BytesIO()
     notebook.fields  # noqa: B018 - read here, it is there already
-    _Pickler(sink, protocol=5).dump((notebook, compiled(notebook)))
+    try:
+        _Pickler(sink, protocol=5).dump((notebook, compiled(notebook)))
+    except Exception:  # noqa: BLE001 - a type of a parameter, such as a pattern of pydantic: it is read there
+        return pickle.dumps((notebook.node, notebook.name, notebook.path), protocol=5)
     return sink.getvalue()
 
 
 def unpacked(content: bytes) -> Notebook:
     """The notebook that was packed by a process of ours."""
-    notebook, program = pickle.loads(content)  # noqa: S301
-    adopt(notebook, program)
-    return notebook  # type: ignore[no-any-return]
+    notebook, *more = pickle.loads(content)  # noqa: S301
+    if not isinstance(notebook, Notebook):
+        return read_notebook(notebook, *more)
+    adopt(notebook, *more)
+    return notebook
 
 
 class _Pickler(pickle.Pickler):

@@ -39,6 +39,7 @@ _MALLOPT = {-3: 32 << 20, -1: 64 << 20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: b
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _parent: Connection | None = None
+_own = 0  # this process, as its task began
 
 
 class Child:
@@ -68,12 +69,12 @@ def _renew_fork_server() -> None:
 
 def serve(connection: Connection, initializer: Callable[[], object] | None = None) -> None:
     """Wait for one task, do it, and wait to be killed."""
-    global _parent
+    global _own, _parent
     _be_alone()
     # a spawned one is a daemon, so that its parent need not wait for it; it may have children all the same
     process: Any = multiprocessing.process.current_process()
     process._config["daemon"] = False
-    if initializer is not None:
+    if initializer is not None and not connection.poll():  # while there is time
         initializer()
     try:
         content = connection.recv_bytes()
@@ -81,7 +82,7 @@ def serve(connection: Connection, initializer: Callable[[], object] | None = Non
         return  # it was not needed
     _parent = connection
     gc.enable()  # the server has none, so that no page of it is copied for nothing
-    kind, told = VALUE, None
+    kind, told, _own = VALUE, None, os.getpid()
     try:
         setting, task = pickle.loads(content)  # noqa: S301 - from the parent process
         del content
@@ -90,6 +91,8 @@ def serve(connection: Connection, initializer: Callable[[], object] | None = Non
         told = pickle.dumps(function(*args, **kwargs), protocol=5)
     except BaseException as error:  # noqa: BLE001 - raised again by who waits
         kind, told = RAISED, _picked(error)
+    if os.getpid() != _own:  # the task forked, and this is not the process that was asked
+        os._exit(0)
     _flush()
     _tell(kind, told)
     with contextlib.suppress(EOFError, OSError):
@@ -101,7 +104,7 @@ def report(value: object) -> None:
 
     Outside an isolated process nobody listens, and nothing happens.
     """
-    if _parent is not None:
+    if _parent is not None and os.getpid() == _own:
         with contextlib.suppress(OSError):
             _tell(REPORT, pickle.dumps(value, protocol=5))
 

@@ -8,6 +8,7 @@ import multiprocessing.forkserver
 import os
 import pickle
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -27,6 +28,7 @@ Initializer = Callable[[], object] | None
 
 _HEADER = struct.Struct("!cQ")
 _GONE = 1.0  # seconds: a killed process is gone at once, unless the machine has no time at all
+_SILENCE = 10  # seconds in the middle of a message
 _ATTEMPTS = 20  # rounds of ending what a task started; a process that has ended starts nothing new
 
 
@@ -52,6 +54,7 @@ class IsolatedProcess:
         self._lock = threading.Lock()
         self._closed = self._killed = False
         self._connection, theirs = multiprocessing.Pipe()
+        _let_go_of_silence(self._connection)
         with contextlib.ExitStack() as undo:
             undo.callback(self._connection.close)
             with theirs:
@@ -149,6 +152,13 @@ class IsolatedProcess:
         watching = warden()
         if watching is not None:
             watching.forget(self.pid)
+
+
+def _let_go_of_silence(connection: Connection) -> None:
+    """Do not wait for ever for the rest of a message: what a task has forked may write there as well."""
+    if os.name == "posix":
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SILENCE, 0))
 
 
 class _TimeIsUp(Exception):  # noqa: N818 - a `TimeoutError` is an `OSError`, and the connection raises those

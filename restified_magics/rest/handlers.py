@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http
 import json
 import uuid
@@ -11,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
+from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
@@ -42,6 +41,9 @@ _HEADERS = {
 }
 # what a notebook returns is never a page of Jupyter's origin: its scripts run in an origin of their own
 _SANDBOX = "sandbox allow-scripts; default-src 'unsafe-inline' data: blob:; frame-ancestors 'self'"
+
+# the methods of an identity provider that can tell users apart: Jupyter's own make up a name for each request
+_WHO = ("get_user", "get_user_token", "get_user_cookie")
 
 _NO_CREDENTIALS = "No valid credentials. Send the token of the server: Authorization: token …"
 
@@ -136,6 +138,11 @@ class RestHandler(APIHandler):  # type: ignore[misc]
         """What runs code has no HEAD."""
         raise web.HTTPError(405)
 
+    @property
+    def xsrf(self) -> str:
+        """What a link of ours bears, and no other page knows: see `origin`."""
+        return str(self.xsrf_token, "ascii")
+
     def url(self, *parts: str) -> str:
         """A URL of this server, as callers see it."""
         return str(url_path_join(self.base_url, *parts))
@@ -143,7 +150,8 @@ class RestHandler(APIHandler):  # type: ignore[misc]
     @property
     def owner(self) -> str:
         """Whose jobs these are: the user, where users can be told apart; a shared token belongs to all."""
-        if type(self.identity_provider) in (IdentityProvider, PasswordIdentityProvider):
+        provider = type(self.identity_provider)
+        if all(getattr(provider, name) is getattr(IdentityProvider, name) for name in _WHO):
             return ""
         return str(self.current_user.username)
 
@@ -154,6 +162,7 @@ class CallHandler(RestHandler):
 
     methods = "GET, POST, OPTIONS"
     _call: asyncio.Task[Given] | None = None
+    _has_left = False
 
     async def prepare(self) -> None:
         """Refuse what is too large, and who may not call, before the body is there."""
@@ -162,7 +171,8 @@ class CallHandler(RestHandler):
         await super().prepare()
         if self.request.method in ("GET", "POST"):
             check_origin(self)
-        if int(self.request.headers.get("Content-Length") or 0) > self.most:
+        length = self.request.headers.get("Content-Length", "").partition(",")[0].strip()
+        if length.isdecimal() and int(length) > self.most:
             raise self._too_large()
 
     def refuse_stranger(self) -> None:
@@ -175,7 +185,7 @@ class CallHandler(RestHandler):
         """A person who opened the URL has a page; everything else is JSON."""
         if isinstance(problem, NotMeant):
             values = [(name, value) for name, value in parse_qsl(self.request.query) if name not in RESERVED]
-            page = pages.confirm(self.request.uri, values)
+            page = pages.confirm(self.request.uri, values, self.xsrf)
         elif isinstance(problem, NotLoggedIn):
             # nobody is led back here from there: then a link of another site would run without a question
             page = pages.log_in(self.url("restified") + "/")
@@ -209,6 +219,7 @@ class CallHandler(RestHandler):
     def on_connection_close(self) -> None:
         """Who left wants no result."""
         super().on_connection_close()
+        self._has_left = True
         if self._call is not None:
             self._call.cancel()
 
@@ -238,11 +249,18 @@ class CallHandler(RestHandler):
             values = from_body(body, content_type)
         await self._answer(path, values, from_text=False)
 
+    def _is_alone(self) -> bool:
+        """Whether who asked has left."""
+        return self._has_left
+
     async def _answer(self, path: str, values: dict[str, Any], *, from_text: bool) -> None:
+        if self._is_alone():  # while the body was read
+            return
         accept = self.request.headers.get("Accept", "")
         large = self._size > _LARGE or len(self.request.query) > _LARGE
         request = CallRequest(path, values, from_text, accept, self.request_id, large)
-        if "respond-async" in self.request.headers.get("Prefer", "").lower():
+        preferences = self.request.headers.get("Prefer", "").lower().replace(";", ",").split(",")
+        if "respond-async" in map(str.strip, preferences):
             job = await self.service.begin(request, self.owner)
             url = _url_of_job(self, job)
             self.set_status(202)
@@ -251,8 +269,13 @@ class CallHandler(RestHandler):
             self.finish(json.dumps(job.described(url)))
             return
         self._call = asyncio.ensure_future(self.service.call(request))
-        with contextlib.suppress(asyncio.CancelledError):  # who asked has left
-            answer_value(self, await self._call)
+        try:
+            given = await self._call
+        except asyncio.CancelledError:
+            if self._is_alone():
+                return
+            raise Problem(503, "The server ended the call.", headers={"Retry-After": "30"}) from None
+        answer_value(self, given)
 
 
 def answer_value(handler: RestHandler, given: Given) -> None:
@@ -285,7 +308,7 @@ class IndexHandler(RestHandler):
         self.set_header("Content-Security-Policy", pages.POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         host = f"{self.request.protocol}://{self.request.host}"
-        page = await asyncio.to_thread(pages.index, models, self.base_url, host)
+        page = await asyncio.to_thread(pages.index, models, self.base_url, host, self.xsrf)
         self.finish(page, set_content_type="text/html; charset=utf-8")
 
 

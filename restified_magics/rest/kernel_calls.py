@@ -47,6 +47,7 @@ class KernelCalls:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._closed = False
         self._models: collections.OrderedDict[tuple[str, str | None], KernelModel] = collections.OrderedDict()
 
     async def run(self, wanted: Wanted, report: Report | None = None) -> Given:
@@ -56,6 +57,7 @@ class KernelCalls:
             wanted: the call.
             report: is told which cell runs, of how many, in another thread.
         """
+        self._check_open(wanted)
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
@@ -67,6 +69,7 @@ class KernelCalls:
 
     async def _call(self, wanted: Wanted, report: Report | None) -> Given:
         try:
+            self._check_open(wanted)
             model = self._model(wanted)
             async with _followed(report):
                 # what cells print is recorded, never written to where the server writes
@@ -76,6 +79,10 @@ class KernelCalls:
             return Given(error=error)
         except KeyboardInterrupt:  # a cell raised it; in a loop it would end the loop
             return Given(error=RestifiedError(f"{wanted.name}: a cell raised KeyboardInterrupt"))
+
+    def _check_open(self, wanted: Wanted) -> None:
+        if self._closed:
+            raise RestifiedError(f"{wanted.name}: the server is shutting down")
 
     def _model(self, wanted: Wanted) -> KernelModel:
         if not isinstance(wanted.source, str):
@@ -91,10 +98,11 @@ class KernelCalls:
 
     def close(self) -> None:
         """End all kernels and the loop."""
-        for model in self._models.values():
+        self._closed = True
+        loop, self._loop = self._loop, None
+        for model in list(self._models.values()):
             model.close()
         self._models.clear()
-        loop, self._loop = self._loop, None
         if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()

@@ -1,20 +1,23 @@
 """Whether a request that runs code was meant by the person whose cookie it bears.
 
 A GET that runs a notebook is as dangerous as a POST, and Jupyter checks a GET less: any page could hold
-a picture with its URL. So a cookie counts only for requests that come from Jupyter's own pages.
+a picture with its URL, and so could the text of a notebook that nobody trusts, which Jupyter shows on a page
+of its own. So a cookie counts only together with the token against forgery (``_xsrf``) that belongs to it, in
+the query or in the header ``X-XSRFToken``: the pages of :mod:`restified_magics.rest.pages` send it, and no
+other can know it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 from restified_magics.rest.problems import Problem
 
 __all__ = ["NotLoggedIn", "NotMeant", "check_origin"]
 
-_ADVICE = "Open it from a page of this server, such as /restified/, or send a token: Authorization: token …"
+_ADVICE = "Open it from /restified/ of this server, or send a token: Authorization: token …"
 
 
 class NotMeant(Problem):
@@ -38,20 +41,21 @@ def check_origin(handler: Any) -> None:
     if handler.token_authenticated:
         return  # no other site knows the token
     headers = handler.request.headers
-    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
-    if origin is not None and not handler.check_origin():
+    if "Origin" in headers and not handler.check_origin():
         raise _refusal(handler, "Another site sent this request, and it was not run.")
-    if site == "same-origin":
-        return
-    allowed = origin is not None and (handler.allow_origin or handler.allow_origin_pat)
-    if site is not None and not allowed:
-        raise _refusal(handler, f"This request did not come from a page of this server. {_ADVICE}")
-    if not handler.identity_provider.auth_enabled:
-        return  # whoever reaches such a server may run code; browsers were sorted out above
+    if not handler.identity_provider.auth_enabled and not _is_of_browser(headers):
+        return  # whoever reaches such a server may run code, but for the pages that a browser shows
     try:
-        handler.check_xsrf_cookie()
+        # not Jupyter's own check, for which it does that a GET comes from any of its pages
+        RequestHandler.check_xsrf_cookie(handler)
     except HTTPError:
         raise _refusal(handler, f"A cookie alone does not run a notebook. {_ADVICE}") from None
+
+
+def _is_of_browser(headers: Any) -> bool:
+    """Whether a browser sent it; one that tells nothing else, as without TLS, tells its name."""
+    told = ("Origin", "Referer", "Sec-Fetch-Site", "Cookie")
+    return any(name in headers for name in told) or headers.get("User-Agent", "").startswith("Mozilla/")
 
 
 def _refusal(handler: Any, detail: str) -> Problem:

@@ -6,7 +6,7 @@ import html
 import json
 import shlex
 from collections.abc import Sequence
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from restified_magics.core.telling import shorten
 from restified_magics.rest.openapi import url_of
@@ -38,16 +38,17 @@ td { border-bottom: 1px solid #f0f0f0 } a { color: #0b66c3 }
 """
 
 
-def index(models: Sequence[Served], base_url: str, host: str) -> str:
+def index(models: Sequence[Served], base_url: str, host: str, xsrf: str) -> str:
     """The page.
 
     Args:
         models: the Models, in the order of the page.
         base_url: where Jupyter is.
         host: protocol and host of the server, for the commands to copy.
+        xsrf: the token by which a request is known to come from this page.
     """
     document = html.escape(f"{base_url}api/restified/openapi.json")
-    parts = "\n".join(_model_or_why(model, base_url, host) for model in models)
+    parts = "\n".join(_model_or_why(model, base_url, host, xsrf) for model in models)
     none = (
         "<p>There is no Model here: tag a cell of a notebook with <code>parameters</code> or "
         "<code>return</code>.</p>"
@@ -56,12 +57,13 @@ def index(models: Sequence[Served], base_url: str, host: str) -> str:
     return _page("Notebooks as functions", f"<p>{about}</p>{parts or none}")
 
 
-def confirm(url: str, values: Sequence[tuple[str, str]]) -> str:
+def confirm(url: str, values: Sequence[tuple[str, str]], xsrf: str) -> str:
     """The page for who typed the URL of a notebook, or came by a link from elsewhere: it asks before it runs.
 
     Args:
         url: the request's own, below the host.
         values: names and values of the query.
+        xsrf: the token by which a request is known to come from this page.
     """
     listed = "".join(
         f"<tr><td><code>{html.escape(name)}</code><td><code>{html.escape(value)}</code>"
@@ -69,7 +71,10 @@ def confirm(url: str, values: Sequence[tuple[str, str]]) -> str:
     )
     table = f"<table><tr><th>name<th>value</tr>{listed}</table>" if listed else "<p>With its defaults.</p>"
     path = html.escape(unquote(url.partition("?")[0]))
-    return _page("Run this notebook?", f'<p>{path}</p>{table}<p><a href="{html.escape(url)}">Run it</a></p>')
+    return _page(
+        "Run this notebook?",
+        f'<p>{path}</p>{table}<p><a href="{html.escape(_ours(url, xsrf))}">Run it</a></p>',
+    )
 
 
 def log_in(url: str) -> str:
@@ -90,10 +95,10 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _model_or_why(model: Served, base_url: str, host: str) -> str:
+def _model_or_why(model: Served, base_url: str, host: str, xsrf: str) -> str:
     """What is told of a Model; one with odd values keeps nobody from the others."""
     try:
-        told = _model(model, base_url, host)
+        told = _model(model, base_url, host, xsrf)
         told.encode()
     except Exception as error:  # noqa: BLE001 - whatever its values do
         why = f"It cannot be shown here ({type(error).__name__})."
@@ -101,15 +106,15 @@ def _model_or_why(model: Served, base_url: str, host: str) -> str:
     return told
 
 
-def _model(model: Served, base_url: str, host: str) -> str:
+def _model(model: Served, base_url: str, host: str, xsrf: str) -> str:
     notebook, url = model.notebook, url_of(model.path, base_url)
     parameters = notebook.fields.parameters
     rows = "".join(_row(parameter) for parameter in parameters.values())
     table = f"<table><tr><th>name<th>type<th>default<th>meaning</tr>{rows}</table>" if rows else ""
     required = [name for name, parameter in parameters.items() if parameter.required]
-    link = f'<p><a href="{html.escape(url)}">Call it with its defaults</a></p>'
+    link = f'<p><a href="{html.escape(_ours(url, xsrf))}">Call it with its defaults</a></p>'
     if required:
-        link = _form(url, [parameters[name] for name in required if name not in RESERVED])
+        link = _form(url, [parameters[name] for name in required if name not in RESERVED], xsrf)
     return (
         f"<h2>{html.escape(notebook.title)} <small>{html.escape(model.path)}</small></h2>"
         f"{table}<pre>{html.escape(_command(model, host + url))}</pre>{link}"
@@ -140,12 +145,20 @@ def _default(parameter: Parameter) -> str:
     return shorten(default) if isinstance(default, str | None) else shorten(as_text(default))[1:-1]
 
 
-def _form(url: str, parameters: Sequence[Parameter]) -> str:
+def _form(url: str, parameters: Sequence[Parameter], xsrf: str) -> str:
     fields = " ".join(
         f'<label>{html.escape(each.label)} <input name="{html.escape(each.name)}" required></label>'
         for each in parameters
     )
-    return f'<form action="{html.escape(url)}">{fields} <button>Call it</button></form>'
+    hidden = f'<input type="hidden" name="_xsrf" value="{html.escape(xsrf)}">'
+    return f'<form action="{html.escape(url)}">{hidden}{fields} <button>Call it</button></form>'
+
+
+def _ours(url: str, xsrf: str) -> str:
+    """The URL with the token, in place of one that it may have."""
+    path, _, query = url.partition("?")
+    values = [each for each in query.split("&") if each and unquote(each.partition("=")[0]) != "_xsrf"]
+    return f"{path}?{'&'.join([*values, f'_xsrf={quote(xsrf)}'])}"
 
 
 def _command(model: Served, url: str) -> str:

@@ -111,7 +111,7 @@ def problem_of(error: BaseException, name: str, shown: Shown = NOTHING) -> Probl
     if isinstance(error, TooLarge):
         return Problem(413, f"{name}: {error}. Return less, or raise RestifiedApp.max_result_bytes")
     if isinstance(error, MediaError):
-        return Problem(500, f"{name}: the value cannot be returned: {error}")
+        return Problem(500, _unreturned(name, error.reason, shown))
     if isinstance(error, TimeoutError):  # ours, and that of an isolated task
         cell = error.cell if isinstance(error, ModelTimeout) else None
         return Problem(
@@ -121,7 +121,7 @@ def problem_of(error: BaseException, name: str, shown: Shown = NOTHING) -> Probl
         )
     if isinstance(error, CellError):
         return _failed_cell(error, name, shown)
-    return _failed(error, name)
+    return _failed(error, name, shown)
 
 
 def _failed_cell(error: CellError, name: str, shown: Shown) -> Problem:
@@ -135,17 +135,26 @@ def _failed_cell(error: CellError, name: str, shown: Shown) -> Problem:
     return Problem(500, f"{name}, {where} failed{said}", **fields)
 
 
-def _failed(error: BaseException, name: str) -> Problem:
+def _unreturned(name: str, reason: str, shown: Shown) -> str:
+    """What its own methods raised may be in the reason, and so may its keys."""
+    return f"{name}: the value cannot be returned" + (
+        f": {reason}" if shown.messages else ". RestifiedApp.show_messages tells why"
+    )
+
+
+def _failed(error: BaseException, name: str, shown: Shown) -> Problem:
     if isinstance(error, NotebookError):
         return Problem(500, f"{name} cannot be called: {error.reason}")
     if isinstance(error, ReturnError):
-        return Problem(500, f"{name}: the value cannot be returned: {error.reason}", **_place(error.cell))
+        return Problem(500, _unreturned(name, error.reason, shown), **_place(error.cell))
     if isinstance(error, KernelDied):
         return Problem(500, f"{name}: {error.reason}", **_place(error.cell))
     if isinstance(error, ModelRecursionError):
         return Problem(
             500, f"{name}: the notebooks call each other without an end. Does one of them call itself?"
         )
+    if isinstance(error, RecursionError):
+        return Problem(422, f"{name}: a value is nested too deep to be handed over")
     if isinstance(error, TaskDied):
         return Problem(500, f"{name}: {error}")
     if isinstance(error, concurrent.futures.CancelledError):

@@ -40,6 +40,8 @@ def command(folder: str, port: int, ip: str, no_browser: bool, options: tuple[st
     from restified_magics.rest.server import RestifiedApp  # Jupyter Server is slow to import
 
     arguments = [f"--ServerApp.root_dir={folder}", f"--port={port}", f"--ip={ip}", "--RestifiedApp.warm=True"]
+    # a server without what it is for is of no use
+    arguments.append("--ServerApp.reraise_server_extension_failures=True")
     if no_browser:
         arguments.append("--no-browser")
     RestifiedApp.launch_instance([*arguments, *options])

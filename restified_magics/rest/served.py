@@ -17,6 +17,7 @@ from jupyter_server.services.contents.filemanager import AsyncFileContentsManage
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager, LargeFileManager
 from tornado.web import HTTPError
 
+from restified_magics.core.lint import is_model
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.sources import Source, open_source
 from restified_magics.rest.problems import Problem
@@ -90,13 +91,16 @@ class ServedNotebooks:
         if type(self._contents) in _PLAIN:
             return await asyncio.to_thread(self._walk, most)
         found: list[str] = []
-        folders = [""]
+        folders, seen = [""], {os.path.realpath(self.root)}
         while folders and len(found) < most:
             model = await self._asked(folders.pop(0), content=True, kind="directory")
             for entry in sorted(model["content"], key=lambda entry: entry["path"]):
                 path = entry["path"].strip("/")
                 if entry["type"] == "directory" and not _is_hidden(path):
-                    folders.append(path)
+                    folder = os.path.realpath(os.path.join(self.root, *path.split("/")))
+                    if folder not in seen and _is_inside(folder, self.root):  # links may lead in a circle
+                        seen.add(folder)
+                        folders.append(path)
                 elif entry["type"] == "notebook" and self._may_be_called(path):
                     found.append(path)
         return found[:most]
@@ -138,6 +142,9 @@ class ServedNotebooks:
     # ------------------------------------------------------- in other managers
 
     async def _from_manager(self, path: str) -> Served:
+        file = os.path.join(self.root, *path.split("/"))
+        if os.path.lexists(file) and not _is_inside(file, self.root):
+            raise _missing(path)
         model = await self._asked(path, content=True, kind="notebook")
         stamp = (str(model.get("last_modified")), model.get("hash"))
         known = self._read.get(path)
@@ -149,9 +156,14 @@ class ServedNotebooks:
             self._read[path] = stamp, source, node
             while len(self._read) > _KEPT:
                 self._read.popitem(last=False)
-        folder = os.path.join(self.root, *path.split("/")[:-1])
+        notebook = source.current()
+        if not (path.endswith(".ipynb") or is_model(notebook)):
+            raise _missing(
+                path
+            )  # jupytext makes a notebook of any script, and not each is meant to be called
+        folder = os.path.dirname(file)
         cwd = folder if os.path.isdir(folder) else None
-        return Served(path, source.current(), node, self.root, cwd)
+        return Served(path, notebook, node, self.root, cwd)
 
     async def _asked(self, path: str, *, content: bool, kind: str | None = None) -> dict[str, Any]:
         try:
@@ -171,7 +183,7 @@ class ServedNotebooks:
     def _may_be_called(self, path: str) -> bool:
         steps = path.split("/")
         return (
-            not any(character < " " or character in _UNSAFE for character in path)
+            not any(character < " " or character in _UNSAFE or _is_no_text(character) for character in path)
             and not any(step in ("", ".", "..") for step in steps)
             and (self._shows_hidden or not any(step.startswith(".") for step in steps))
             and any(fnmatch.fnmatchcase(path, pattern) for pattern in self._allowed)
@@ -181,6 +193,11 @@ class ServedNotebooks:
     @property
     def _shows_hidden(self) -> bool:
         return bool(getattr(self._contents, "allow_hidden", False))
+
+
+def _is_no_text(character: str) -> bool:
+    """Whether it stands for a byte of a file's name that is not UTF-8, which no URL can name."""
+    return "\ud800" <= character <= "\udfff"
 
 
 def _is_hidden(path: str) -> bool:

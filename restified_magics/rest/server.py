@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Enum, Float, Int, List, Unicode
+from traitlets import Bool, Enum, Float, Int, List, TraitError, Unicode, validate
 
 from restified_magics.rest import metrics
 from restified_magics.rest.dask_calls import DaskCalls
@@ -93,8 +93,21 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         "", help="Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786: calls run on its workers."
     ).tag(config=True)
 
+    @validate("allowed", "refused")  # type: ignore[untyped-decorator]
+    def _check_patterns(self, proposal: Any) -> Any:
+        for pattern in proposal["value"]:
+            if pattern.startswith("[") and pattern.endswith("]") and pattern[1:2] in ("'", '"'):
+                name = proposal["trait"].name
+                raise TraitError(
+                    f"{name}: {pattern} is a list, where one pattern is wanted. On the command line write "
+                    f"--RestifiedApp.{name}=PATTERN once for each"
+                )
+        return proposal["value"]
+
     def initialize_settings(self) -> None:
         """Make the service."""
+        if not self._linked:  # Jupyter goes on with the defaults, where all that was forbidden is allowed
+            raise RuntimeError("RestifiedApp is misconfigured, as the log says above: nothing is served")
         contents = self.serverapp.contents_manager
         refused = [*self.refused]
         if self.failed_runs_dir:

@@ -146,7 +146,7 @@ class CallService:
         except RestifiedError as error:
             raise problem_of(error, path, self.shown) from None
 
-    async def models(self, most: int = 1000) -> list[Served]:
+    async def models(self, most: int = 10_000) -> list[Served]:
         """The notebooks that say by a tag, or by Colab's `#@param`, that they are to be called.
 
         Broken ones are left out.
@@ -208,13 +208,16 @@ class CallService:
             except Exception as error:  # a job that nobody awaits must end in words all the same
                 raise await self._told(error, request) from error
 
-    def _check_room(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise Problem(503, "The server is shutting down.", headers={"Retry-After": "30"})
+
+    def _check_room(self) -> None:
+        self._check_open()
         if self.running + self.waiting >= self.limits.concurrency + self.limits.queue:
             raise Problem(
                 503,
-                f"{self.waiting} calls are waiting already. Try again in a moment.",
+                f"{self.running} calls run and {self.waiting} wait already. Try again in a moment.",
                 headers={"Retry-After": "1"},
             )
 
@@ -242,15 +245,22 @@ class CallService:
             self.waiting -= 1
         self.running += 1
         try:
+            self._check_open()  # perhaps while it waited
             if job is not None:
                 job.state = "running"
             outcome = await self._made(served, wanted, job)
-        except Exception as error:
+        except Problem:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            self._check_open()  # then that is what ended it
+            if isinstance(error, asyncio.CancelledError):
+                raise
             raise await self._told(error, request) from error
         finally:
             self.running -= 1
             self._gate.release()
         if outcome.error is not None:
+            self._check_open()
             raise await self._told(outcome.error, request) from outcome.error
         return outcome
 
@@ -264,7 +274,11 @@ class CallService:
             future = self._executor.submit_within(limit, call, wanted)
             if job is not None:
                 future.on_report = job.heard
-            return await asyncio.wrap_future(future)
+            try:
+                return await asyncio.shield(asyncio.wrap_future(future))
+            except asyncio.CancelledError:
+                await asyncio.to_thread(future.cancel)  # which ends all that the call has started
+                raise
         return await self._kernels.run(wanted, None if job is None else job.heard)
 
     async def _packed(self, notebook: Notebook) -> bytes:
