@@ -365,6 +365,44 @@ def test_map_loses_no_value_that_fits_no_column(restified, write, value, told):
     assert len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["csv", "json"])
+def test_map_tells_of_a_value_that_cannot_be_written(restified, write, as_json):
+    """It is that call's failure: one line, and with `--keep-going` an error in its place, and on with the rest."""
+    values = "{1: 'one', 2: object(), 3: [object()], 4: '\\ud800', 5: 10 ** 5000}"
+    write(parameters("x = 1"), returns(f"{values}.get(x, 'six')"))
+    arguments = ["map", "model.ipynb", "--grid", "x=1,2,3,4,5,6", "-q", *as_json]
+    done = restified(*arguments)
+    assert done.returncode == 1
+    assert "one" in done.stdout.splitlines()[-1]
+    assert re.fullmatch(
+        r"Error: model.ipynb, cell 2: the value cannot be returned: it is an object, .*\n"
+        r"In call 2 of the sweep\n",
+        done.stderr,
+    ), done.stderr
+    done = restified(*arguments, "--keep-going")
+    assert (done.returncode, "4 calls failed" in done.stderr) == (1, True), done.stderr
+    rows = done.stdout.splitlines()[-6:]
+    assert ["cannot be returned" in row for row in rows] == [False, True, True, True, True, False]
+    assert "six" in rows[5]
+
+
+def test_map_tells_of_one_failure_as_one(restified, model):
+    """Words for one are in the singular."""
+    done = restified("map", "model.ipynb", "--grid", "x=0,1", "--keep-going", "-q")
+    assert "Error: 1 call failed: its error is among the results" in done.stderr
+
+
+def test_map_loses_no_value_that_was_given(restified, write):
+    """A column is what was given or what is returned: where they differ, that is an error, and JSON has both."""
+    write(parameters("x = 1"), returns("{'x': min(x, 2), 'y': 0}"))
+    done = restified("map", "model.ipynb", "--grid", "x=1,2,3", "-q")
+    assert (done.returncode, done.stdout) == (1, "x,y\n1,0\n2,0\n")
+    assert "call 3 returns x='2', and a parameter of that name was given as '3'" in done.stderr
+    assert "Add --json" in done.stderr
+    done = restified("map", "model.ipynb", "--grid", "x=3", "-q", "--json")
+    assert json.loads(done.stdout) == {"params": {"x": 3}, "value": {"x": 2, "y": 0}}
+
+
 def test_map_goes_on_from_a_store(restified, write, tmp_path):
     """With `--store` a second run calls nothing again."""
     write(parameters("x = 1"), "import uuid", returns("str(uuid.uuid4())"))

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import csv
 import io
-import json
 import pathlib
 import sys
 from collections.abc import Generator, Iterable, Iterator
@@ -18,10 +17,14 @@ from restified_magics.command_line.command_values import Given, given_values, re
 from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook, complete_values
 from restified_magics.command_line.terminal import Give, results_only
-from restified_magics.core.plain_json import plain
+from restified_magics.core.model import Model
+from restified_magics.core.plain_json import plain, to_json
+from restified_magics.core.telling import shorten
 from restified_magics.engines import Engine, open_model
-from restified_magics.errors import RestifiedError
+from restified_magics.errors import RestifiedError, ReturnError
+from restified_magics.signature.reading import as_text
 from restified_magics.sweep.mapping import Outcome, parameter_sets, sweep
+from restified_magics.wire.encoding import Unencodable
 
 __all__ = ["command"]
 
@@ -120,12 +123,31 @@ def command(  # noqa: PLR0913 - the options of a command
         ending.callback(outcomes.close)
         writer = _Lines(give) if as_json else _Table(give, errors=keep_going)
         failed = 0
-        for outcome in outcomes if unordered else _in_order(outcomes):
-            writer.write(outcome)
-            failed += outcome.error is not None
-        writer.end()
+        try:
+            for outcome in outcomes if unordered else _in_order(outcomes):
+                failed += not _written(outcome, writer, model, keep_going=keep_going)
+        finally:
+            writer.end()
         if failed:
-            raise RestifiedError(f"{failed} calls failed: their errors are among the results")
+            told = (
+                "1 call failed: its error is" if failed == 1 else f"{failed} calls failed: their errors are"
+            )
+            raise RestifiedError(f"{told} among the results")
+
+
+def _written(outcome: Outcome, writer: _Lines | _Table, model: Model, *, keep_going: bool) -> bool:
+    """Write how a call went, and say whether it went well: a value that cannot be written is its failure."""
+    try:
+        writer.write(outcome)
+    except Unencodable as problem:
+        cell = next((cell.number for cell in model.notebook.with_role("return")), 0)
+        error = ReturnError(model.name, cell=cell, reason=str(problem))
+        if not keep_going:
+            error.add_note(f"In call {outcome.number + 1} of the sweep")
+            raise error from None
+        writer.write(outcome._replace(value=None, error=error))
+        return False
+    return outcome.error is None
 
 
 def _begun(*args: Any, **options: Any) -> Generator[Outcome, None, None]:
@@ -208,11 +230,14 @@ class _Lines:
         self._give = give
 
     def write(self, outcome: Outcome) -> None:
-        """Write a line."""
-        told = {"params": outcome.params, "value": outcome.value}
-        if outcome.error is not None:
-            told = {"params": _params(outcome), "error": str(outcome.error)}
-        self._give(json.dumps(plain(told), ensure_ascii=False).encode() + b"\n")
+        """Write a line.
+
+        Raises:
+            Unencodable: the value has no form in JSON; nothing was written.
+        """
+        name, told = ("value", outcome.value) if outcome.error is None else ("error", _told(outcome.error))
+        params, value = (to_json(each, compact=False) for each in (_params(outcome), told))
+        self._give(b'{"params": %b, "%b": %b}\n' % (params, name.encode(), value))
 
     def end(self) -> None:
         """Nothing is left to be written."""
@@ -228,59 +253,92 @@ class _Table:
         self._early: list[Outcome] = []
 
     def write(self, outcome: Outcome) -> None:
-        """Write a row, once it is known which columns there are."""
+        """Write a row, once it is known which columns there are.
+
+        Raises:
+            Unencodable: the value has no form in a cell; nothing was written.
+        """
         if self._names:
-            self._outcome(outcome)
+            self._row(outcome)
         elif outcome.error is not None:
             self._early.append(outcome)
         else:
-            columns = list(outcome.value) if isinstance(outcome.value, dict) else ["value"]
-            if columns == ["value"] and "value" in outcome.params:
-                raise RestifiedError(
-                    "a parameter is named value, as the column of what is returned. Add --json"
-                )
-            if self._errors and "error" in (*outcome.params, *columns):
+            cells = self._cells(outcome)
+            if self._errors and "error" in cells:
                 raise RestifiedError("error is a column of this table, and --keep-going adds one. Add --json")
-            self._begin(list(dict.fromkeys([*outcome.params, *columns])), outcome)
+            self._begin(list(cells))
+            self._row(outcome)
 
     def end(self) -> None:
         """Write what waits for a call that went well, though there is none."""
         if self._early and not self._names:
             self._begin([*self._early[0].params])
 
-    def _begin(self, names: list[str], *more: Outcome) -> None:
+    def _begin(self, names: list[str]) -> None:
         self._names = [*names, *(["error"] if self._errors else [])]
-        self._row(self._names)
-        for outcome in (*self._early, *more):
-            self._outcome(outcome)
+        self._line(self._names)
+        for outcome in self._early:
+            self._row(outcome)
 
-    def _outcome(self, outcome: Outcome) -> None:
-        value = outcome.value if isinstance(outcome.value, dict) else {"value": outcome.value}
-        told = {**_params(outcome), **(value if outcome.error is None else {"error": outcome.error})}
-        others = [str(name) for name in told if name not in self._names]
+    def _row(self, outcome: Outcome) -> None:
+        cells = self._cells(outcome)
+        others = [name for name in cells if name not in self._names]
         if others:
             raise RestifiedError(
                 f"call {outcome.number + 1} has {', '.join(others)}, and the columns of this table, those of "
-                f"the first call, are {', '.join(map(str, self._names))}. Add --json: a line takes "
-                "any value"
+                f"the first call, are {', '.join(self._names)}. Add --json: a line takes any value"
             )
-        self._row([_cell(told.get(name)) for name in self._names])
+        self._line([cells.get(name, "") for name in self._names])
 
-    def _row(self, cells: list[Any]) -> None:
+    def _cells(self, outcome: Outcome) -> dict[str, str]:
+        """What stands in the row of a call, by column."""
+        given = {name: _cell(value) for name, value in _params(outcome).items()}
+        if outcome.error is not None:
+            return {**given, "error": _told(outcome.error)}
+        if not isinstance(outcome.value, dict):
+            if "value" in given:
+                raise RestifiedError(
+                    "a parameter is named value, as the column of what is returned. Add --json"
+                )
+            return {**given, "value": _cell(outcome.value)}
+        returned = {str(name): _cell(value) for name, value in outcome.value.items()}
+        for name in given.keys() & returned.keys():
+            if given[name] != returned[name]:
+                raise RestifiedError(
+                    f"call {outcome.number + 1} returns {name}={shorten(returned[name])}, and a parameter of "
+                    f"that name was given as {shorten(given[name])}: one column cannot have both. Add --json"
+                )
+        return {**given, **returned}
+
+    def _line(self, cells: list[str]) -> None:
         sink = io.StringIO()
         csv.writer(sink, lineterminator="\n").writerow(cells)
         self._give(sink.getvalue().encode())
 
 
 def _params(outcome: Outcome) -> dict[str, Any]:
-    """The values of a call; as they were given, where they could not be read."""
+    """The values of a call; as they were given, where they could not be read, or where JSON has no such."""
     return {
-        name: value.value if isinstance(value, Given) else value for name, value in outcome.params.items()
+        name: value.value if isinstance(value, Given) else _plain_or_text(value)
+        for name, value in outcome.params.items()
     }
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, Exception):
-        return str(value)
+def _plain_or_text(value: Any) -> Any:
+    try:
+        return plain(value)
+    except Unencodable:
+        return as_text(value)
+
+
+def _told(error: Exception) -> str:
+    return str(error).encode(errors="backslashreplace").decode()
+
+
+def _cell(value: Any) -> str:
+    """A value as the text of a cell: text as it is, None as nothing, anything else as JSON."""
     flat = plain(value)
-    return json.dumps(flat, ensure_ascii=False) if isinstance(flat, dict | list | bool) else flat
+    if flat is None:
+        return ""
+    text = to_json(flat, compact=False).decode()
+    return flat if isinstance(flat, str) else text

@@ -26,8 +26,12 @@ _DEEPEST = 200  # levels of containers: far below Python's recursion limit
 _NOT_JSON = "cannot be written as JSON"
 
 
-def to_json(value: object) -> bytes:
-    """The JSON of a value, compact, in UTF-8.
+def to_json(value: object, *, compact: bool = True) -> bytes:
+    """The JSON of a value, in UTF-8.
+
+    Args:
+        value: the value.
+        compact: without blanks after commas and colons.
 
     Raises:
         Unencodable: it, or something in it, has no form in JSON.
@@ -37,7 +41,8 @@ def to_json(value: object) -> bytes:
         b'{"n":1,"rate":null,"tags":["a"]}'
     """
     try:
-        text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        separators = (",", ":") if compact else None
+        text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=separators)
         return text.encode()
     except UnicodeEncodeError as error:
         where = shorten(error.object[max(0, error.start - 20) : error.end + 20])
