@@ -422,16 +422,62 @@ def test_map_goes_on_from_a_store(restified, write, tmp_path):
         (["--grid", "x=1", "--files", "*.py"], "add --dask ADDRESS"),
         (["--grid", "x=1", "--dask", "tcp://127.0.0.1:9", "--files", "../x"], "there is no scheduler"),
         (["twice.csv"], "twice.csv: its header has x more than once"),
+        (["x=1", "--grid", "x=2"], "x is given twice"),
+        (["--grid", "x=1", "--grid", "x=2"], "x is given twice"),
+        (["fine.csv", "x=1"], "x is given twice: in fine.csv, and on the command line"),
+        (["fine.csv", "--grid", "x=1"], "x is given twice"),
+        (["--grid", "x="], "--grid x=: has no values"),
         (["ragged.csv"], "ragged.csv, line 2: has more cells than the header"),
+        (["short.csv"], "short.csv, line 2: has fewer cells than the header"),
+        (["empty.csv"], "empty.csv: has no header"),
     ],
 )
 def test_map_used_wrong(restified, model, tmp_path, arguments, told):
     """Wrong use is 2, and says what to write."""
     (tmp_path / "twice.csv").write_text("x,x\n1,2\n")
-    (tmp_path / "ragged.csv").write_text("x\n1,2\n")
+    for name, text in (("ragged", "x\n1,2\n"), ("short", "x,name\n1\n"), ("empty", ""), ("fine", "x\n1\n")):
+        (tmp_path / f"{name}.csv").write_text(text)
     done = restified("map", "model.ipynb", *arguments)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert told in done.stderr
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])
+def test_map_finishes_what_it_began_before_a_wrong_line(restified, model, workers):
+    """A row that cannot be read ends the sweep after the rows before it, and takes none of them along."""
+    rows = "x\n" + "".join(f"{n}\n" for n in range(1, 21)) + "1,2\n"
+    done = restified("map", "model.ipynb", "-", "-q", *workers, input=rows)
+    assert done.returncode == 2
+    assert "-, line 22: has more cells than the header" in done.stderr
+    assert [line.split(",")[0] for line in done.stdout.splitlines()] == ["x", *map(str, range(1, 21))]
+    done = restified("map", "model.ipynb", "-", "-q", "--keep-going", *workers, input="x\n0\n0\n1,2\n")
+    assert (done.returncode, len(done.stdout.splitlines())) == (2, 3)
+
+
+def test_a_byte_order_mark_is_no_part_of_what_is_given(restified, model, tmp_path):
+    """What Excel writes is read as UTF-8, from a file and from standard input; what is no UTF-8 is wrong use."""
+    for name, content in (("sets.csv", "x\n4\n"), ("x.json", "4"), ("all.json", '{"x": 4}'), ("x.txt", "4")):
+        (tmp_path / name).write_text(content, encoding="utf-8-sig")
+        (tmp_path / f"bad-{name}").write_bytes(b"\xff\xfe")
+
+    def tried(*arguments, name=None):
+        with open(tmp_path / (name or "x.txt"), "rb") as file:
+            options = {"stdin": file, "env": {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"}}
+            return restified(*arguments, **options)
+
+    for bad, code in (("", 0), ("bad-", 2)):
+        for done in (
+            tried("map", "model.ipynb", f"{bad}sets.csv", "-q"),
+            tried("map", "model.ipynb", "-", "-q", name=f"{bad}sets.csv"),
+            tried("call", "model.ipynb", f"x=@{bad}x.json"),
+            tried("call", "model.ipynb", "x=@-", name=f"{bad}x.txt"),
+            tried("call", "model.ipynb", f"@{bad}all.json"),
+            tried("call", "model.ipynb", "-", name=f"{bad}all.json"),
+        ):
+            assert done.returncode == code, done.stderr
+            assert ("2.0" if code == 0 else "") in done.stdout
+            assert "Traceback" not in done.stderr
+            assert ("cannot be read" in done.stderr) == (code == 2)
 
 
 # ----------------------------------------------------------------- completion

@@ -80,6 +80,48 @@ def test_rows_of_a_dataframe_and_a_dataframe_of_results(double):
     assert "TypeError" in frame["error"][1]
 
 
+def test_integers_of_a_dataframe_stay_exact(write):
+    """A call that failed, or a value that was not given, makes no floats of the whole numbers beside it."""
+    model = PythonModel(write(parameters("x = 1\ny = 1"), returns("{1: 2**53 + 1, 2: 2**63 + 1, 3: 0.5}[x]")))
+
+    def column(*sets, name="value"):
+        return model.map(list(sets), to_frame=True, on_error="return")[name]
+
+    missing = column({"x": 1}, {"x": 0})
+    assert (str(missing.dtype), missing[0], pd.isna(missing[1])) == ("Int64", 2**53 + 1, True)
+    large = column({"x": 2}, {"x": 0})
+    assert (str(large.dtype), large[0], large[1]) == ("object", 2**63 + 1, None)
+    assert column({"x": 1}, {"y": 2**53 + 1}, name="y")[1] == 2**53 + 1
+    assert str(column({"x": 1}, {"x": 1}).dtype) == "int64"
+    assert str(column({"x": 3}, {"x": 0}).dtype) == "float64"
+
+
+def test_a_dataframe_loses_no_value_that_was_given(write):
+    """A parameter with the name of a column that `to_frame` adds is refused, before a call is made."""
+    model = PythonModel(
+        write(parameters("value = 1\nerror = 2\nran = ''"), "open(ran, 'w')", returns("value"))
+    )
+    for name, options in (("value", {}), ("error", {"on_error": "return"})):
+        with pytest.raises(ValueError, match=f"has a column named {name} of its own"):
+            model.map([{name: 1, "ran": str(model.notebook.folder / "ran")}], to_frame=True, **options)
+    assert not (model.notebook.folder / "ran").exists()
+
+
+def test_what_was_begun_is_given_before_the_error_of_the_sets(double, where):
+    """Sets from a generator that raises: every call that was taken from it ends and is given, then it is raised."""
+
+    def sets(last):
+        for n in range(10):
+            yield {"x": n}
+        yield last()
+
+    for last, kind in ((lambda: 1 / 0, ZeroDivisionError), (lambda: 5, TypeError)):
+        given = []
+        with pytest.raises(kind):
+            given.extend(double.map(sets(last), as_completed=True, **where))
+        assert sorted(outcome.value for outcome in given) == [n * 2 for n in range(10)]
+
+
 def test_as_completed_gives_outcomes_as_they_come(write):
     """The iterator gives each outcome when it is there, with its number and values: a quick one before a slow one."""
     model = PythonModel(

@@ -7,19 +7,21 @@ with one ``@``. What stands further right wins.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import json
 import os
-import pathlib
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TextIO
 
 import click
 
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.signature.reading import read_json, read_text
 
-__all__ = ["Given", "given_values", "read_given", "read_values"]
+__all__ = ["Given", "given_values", "opened_text", "read_given", "read_values"]
 
 
 class Given(NamedTuple):
@@ -107,11 +109,34 @@ def _of_object(word: str) -> dict[str, Given]:
     return {name: Given(value, is_json=True) for name, value in values.items()}
 
 
+@contextlib.contextmanager
+def opened_text(source: str, *, newline: str | None = None) -> Iterator[TextIO]:
+    """A file, or standard input for ``-``: UTF-8 in any locale, with a byte order mark or without.
+
+    Args:
+        source: the file.
+        newline: as for `open`.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    if source != "-":
+        with open(os.path.expanduser(source), encoding="utf-8-sig", newline=newline) as file:
+            yield file
+        return
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    text = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline=newline)
+    try:
+        yield text
+    finally:
+        text.detach()  # it is not ours to close
+
+
 def _content(source: str, word: str) -> str:
     try:
-        if source == "-":
-            return sys.stdin.read()
-        return pathlib.Path(os.path.expanduser(source)).read_text(encoding="utf-8")
+        with opened_text(source) as file:
+            return file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise click.UsageError(f"{word}: cannot be read: {reason}") from None

@@ -7,13 +7,12 @@ import contextlib
 import csv
 import io
 import pathlib
-import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from restified_magics.command_line.command_values import Given, given_values, read_given
+from restified_magics.command_line.command_values import Given, given_values, opened_text, read_given
 from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook, complete_values
 from restified_magics.command_line.terminal import Give, results_only
@@ -105,7 +104,9 @@ def command(  # noqa: PLR0913 - the options of a command
     with results_only() as give, contextlib.ExitStack() as ending:
         model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         fixed = given_values(values)
-        rows, count = parameter_sets(None if table is None else _rows(table), _grid(grid) or None)
+        combined = _grid(grid, fixed)
+        listed = None if table is None else _rows(table, {*fixed, *combined})
+        rows, count = parameter_sets(listed, combined or None)
         outcomes = _begun(
             model,
             ({**fixed, **row} for row in rows),
@@ -129,9 +130,8 @@ def command(  # noqa: PLR0913 - the options of a command
         finally:
             writer.end()
         if failed:
-            told = (
-                "1 call failed: its error is" if failed == 1 else f"{failed} calls failed: their errors are"
-            )
+            several = f"{failed} calls failed: their errors are"
+            told = "1 call failed: its error is" if failed == 1 else several
             raise RestifiedError(f"{told} among the results")
 
 
@@ -158,43 +158,60 @@ def _begun(*args: Any, **options: Any) -> Generator[Outcome, None, None]:
         raise click.UsageError(str(error)) from None
 
 
-def _rows(table: str) -> Iterator[dict[str, Given]]:
+def _rows(table: str, others: Collection[str]) -> Iterator[dict[str, Given]]:
+    """The rows of a CSV file, of which no column has one of the other names."""
     try:
-        with contextlib.ExitStack() as stack:
-            file = (
-                sys.stdin
-                if table == "-"
-                else stack.enter_context(open(table, encoding="utf-8-sig", newline=""))
-            )
-            reader = csv.DictReader(file)
-            twice = [
-                name for name, count in collections.Counter(reader.fieldnames or ()).items() if count > 1
-            ]
-            if twice:
-                raise click.UsageError(
-                    f"{table}: its header has {', '.join(twice)} more than once. Give each column a name of "
-                    "its own"
-                )
+        with opened_text(table, newline="") as lines:
+            reader = csv.reader(lines)
+            header = next(reader, [])
+            _check_header(table, header, others)
             for row in reader:
-                if None in row:
+                if row and len(row) != len(header):
+                    more, advice = "fewer", "Add what is missing, if only a comma for each empty cell"
+                    if len(row) > len(header):
+                        more, advice = "more", "Put a cell with a comma in quotes"
                     raise click.UsageError(
-                        f"{table}, line {reader.line_num}: has more cells than the header. Put a cell with "
-                        "a comma in quotes"
+                        f"{table}, line {reader.line_num}: has {more} cells than the header. {advice}"
                     )
-                yield {name: Given(text) for name, text in row.items() if text is not None}
+                if row:
+                    yield {name: Given(text) for name, text in zip(header, row, strict=True)}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise click.UsageError(
             f"{table}: cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from None
 
 
-def _grid(options: Iterable[str]) -> dict[str, list[Given]]:
-    found = {}
+def _check_header(table: str, header: Sequence[str], others: Collection[str]) -> None:
+    if not header:
+        raise click.UsageError(
+            f"{table}: has no header. Its first line names parameters, as in: width,height"
+        )
+    twice = [name for name, count in collections.Counter(header).items() if count > 1]
+    if twice:
+        raise click.UsageError(
+            f"{table}: its header has {', '.join(twice)} more than once. Give each column a name of its own"
+        )
+    both = [name for name in header if name in others]
+    if both:
+        raise click.UsageError(
+            f"{', '.join(both)} is given twice: in {table}, and on the command line. Leave one of them out"
+        )
+
+
+def _grid(options: Iterable[str], fixed: Collection[str]) -> dict[str, list[Given]]:
+    found: dict[str, list[Given]] = {}
     for option in options:
         name, equals, texts = option.partition("=")
+        name = name.strip()
         if not equals:
             raise click.UsageError(f"--grid {option}: write --grid NAME=A,B")
+        if name in found or name in fixed:
+            raise click.UsageError(f"{name} is given twice. Write all of its values once: --grid {name}=A,B")
         found[name] = [Given(text) for row in csv.reader([texts], skipinitialspace=True) for text in row]
+        if not found[name]:
+            raise click.UsageError(
+                f"--grid {option}: has no values. Write --grid {name}=A,B, or {name}='\"\"' for an empty text"
+            )
     return found
 
 

@@ -81,7 +81,7 @@ def command(  # noqa: PLR0913 - the options of a command
 
 def _of_file(file: str) -> dict[str, Given]:
     try:
-        content = pathlib.Path(file).expanduser().read_text(encoding="utf-8")
+        content = pathlib.Path(file).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(
             f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}"

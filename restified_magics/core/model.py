@@ -316,13 +316,15 @@ class Model(abc.ABC):
             np.int64(10)
         """
         # the other way up: sweeps are made of executors, which need the Models
-        from restified_magics.sweep.mapping import framed_outcomes, parameter_sets, sweep
+        from restified_magics.sweep.mapping import framed_outcomes, parameter_sets, sweep, unframeable
 
         if as_completed and to_frame:
             raise ValueError(
                 "as_completed= gives outcomes as they come, and to_frame= a whole table: leave one out"
             )
         sets, count = parameter_sets(params, grid)
+        if to_frame:
+            sets = unframeable(sets, ("value", "error") if on_error == "return" else ("value",))
         outcomes = sweep(
             self,
             sets,

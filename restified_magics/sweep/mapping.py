@@ -14,6 +14,7 @@ import functools
 import hashlib
 import itertools
 import math
+import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Literal, NamedTuple, Protocol
@@ -27,7 +28,7 @@ from restified_magics.sweep.crews import MOMENT, Crew, Here, crew_for
 from restified_magics.sweep.parcels import Item, Went, timed_out
 from restified_magics.sweep.store import ABSENT, Store
 
-__all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep"]
+__all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep", "unframeable"]
 
 OnError = Literal["raise", "return"]
 Read = Callable[[Parameter, Any], Any]
@@ -164,11 +165,43 @@ def framed_outcomes(outcomes: Iterable[Outcome]) -> Any:
 
     rows = list(outcomes)
     frame = pd.DataFrame([dict(outcome.params) for outcome in rows])
-    frame["value"] = pd.Series([outcome.value for outcome in rows], dtype=None if rows else object)
+    for name in frame:
+        frame[name] = _exact(frame[name], [outcome.params.get(str(name)) for outcome in rows])
+    values = [outcome.value for outcome in rows]
+    frame["value"] = _exact(pd.Series(values, dtype=None if rows else object), values)
     if any(outcome.error is not None for outcome in rows):
         told = [None if outcome.error is None else str(outcome.error) for outcome in rows]
         frame["error"] = pd.Series(told, dtype=object)
     return frame
+
+
+def _exact(series: Any, values: Sequence[Any]) -> Any:
+    """The values as a Series in which whole numbers stay exact, also where some are missing."""
+    import pandas as pd
+
+    there = [value for value in values if value is not None]
+    if series.dtype.kind != "f" or not all(
+        isinstance(value, numbers.Integral) and not isinstance(value, bool) for value in there
+    ):
+        return series
+    fit = all(-(2**63) <= value < 2**63 for value in there)
+    return pd.Series(values, dtype="Int64" if there and fit else object) if there else series
+
+
+def unframeable(sets: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The sets of a sweep, until one has a value that would have the column of what is returned.
+
+    Raises:
+        ValueError: a parameter has one of these names.
+    """
+    for given in sets:
+        taken = [name for name in names if isinstance(given, Mapping) and name in given]
+        if taken:
+            raise ValueError(
+                f"to_frame= has a column named {taken[0]} of its own, and so has a parameter that is given. "
+                "Leave to_frame= out, or write as_completed=True, whose outcomes have both"
+            )
+        yield given
 
 
 def _given(
@@ -242,11 +275,12 @@ class _Sweep:
         self._back: collections.deque[Item] = collections.deque()
         self._tries: collections.Counter[int] = collections.Counter()
         self._ready: collections.deque[Outcome] = collections.deque()
+        self._broken_off: Exception | None = None  # what the sets raised
         self._one_by_one = isinstance(crew.executor, Here)
         self._most = 1 if self._one_by_one else crew.size  # nothing waits until it is known, either
 
     def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
-        """All outcomes, as they come."""
+        """All outcomes, as they come. Where the sets break off, first those of the calls that were begun."""
         more = True
         while more or self._out or self._alone or self._back or self._ready:
             while len(self._out) < self._most and len(self._ready) < _FOUND:
@@ -260,6 +294,8 @@ class _Sweep:
                 done, _ = concurrent.futures.wait(self._out, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     self._came(future, self._out.pop(future))
+        if self._broken_off is not None:
+            raise self._broken_off
 
     def _send(self, items: list[Item]) -> None:
         batch = _Batch(items, {})
@@ -289,10 +325,14 @@ class _Sweep:
             size = min(size, max(self._few, math.ceil((self._left + len(self._back)) / self._crew.size)))
         items = [self._back.popleft() for _ in range(min(size, len(self._back)))]
         while more and len(items) < size and len(self._ready) < _FOUND:
-            given = next(sets, None)
+            try:
+                given = next(sets, None)
+                item = None if given is None else self._bound(*given)
+            except Exception as error:  # noqa: BLE001 - raised when what was begun has ended
+                self._broken_off = error
+                given = item = None
             more = given is not None
             if given is not None:
-                item = self._bound(*given)
                 if item is not None:
                     items.append(item)
                     if len(items) == 1 and size > 1:
@@ -336,8 +376,9 @@ class _Sweep:
         try:
             went, seconds = self._crew.read(future.result())
         except concurrent.futures.BrokenExecutor as error:
+            told = str(error).rstrip(".")
             raise TaskDied(
-                f"the executor is broken: one of its processes ended, {error}. workers= gives each call a "
+                f"the executor is broken: one of its processes ended, {told}. workers= gives each call a "
                 "process of its own, and store= keeps what is done"
             ) from error
         except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
