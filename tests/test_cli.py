@@ -524,9 +524,30 @@ def test_completion_knows_the_models_parameters(completed, shell):
 
 def test_completion_knows_the_choices(completed):
     """After `name=` the choices of the parameter, also where bash has cut the word at the sign."""
-    assert completed("bash", "restified", "call", "model.ipynb", "mode", "=", "") == ["plain,a", "plain,b"]
+    words = ("restified", "call", "model.ipynb", "height", "=", "3")
+    assert completed("bash", *words, "mode", "=") == ["plain,a", "plain,b"]
+    assert completed("bash", *words, "mode", "=", "b") == ["plain,b"]
+    assert completed("bash", *words, "mode", "=", "a", "w") == ["plain,width=", "plain,wise="]
+    assert completed("bash", *words, "mode=a") == ["plain,mode=a"]  # where bash is told not to cut there
+    assert completed("bash", *words, "--engine", "=", "p") == ["plain,python"]
     assert completed("bash", "restified", "call", "model.ipynb", "wise", "=", "f") == ["plain,false"]
     assert "mode=b" in completed("zsh", "restified", "call", "model.ipynb", "mode=")
+
+
+def test_completion_of_run_and_map(completed, tmp_path):
+    """A name and then its choices after `-p`, names after `--grid`, and names and tables where either may stand."""
+    (tmp_path / "wide.csv").touch()
+
+    def offered(*words):
+        found = completed("bash", "restified", words[0], "model.ipynb", *words[1:])
+        return [each.removeprefix("plain,") for each in found]
+
+    assert offered("run", "-p", "wi") == ["width", "wise"]
+    assert offered("run", "-p", "mode", "") == ["a", "b"]
+    assert offered("run", "-p", "mode", "a", "-p", "m") == []
+    assert offered("map", "wi") == ["wide.csv", "width=", "wise="]
+    assert offered("map", "--grid", "wi") == ["width=", "wise="]
+    assert offered("map", "--grid", "wise", "=", "true", "--grid", "mode", "=", "b") == ["b"]
 
 
 def test_completion_in_a_real_bash(restified, model, tmp_path):
@@ -540,6 +561,7 @@ def test_completion_in_a_real_bash(restified, model, tmp_path):
         'echo "${COMPREPLY[*]}"; }\n'
         "compopt() { :; }\n"
         "try restified cal\ntry restified call model.ipynb --timeo\ntry restified call model.ipynb si\n"
+        "try restified call model.ipynb --engine = k\ntry restified run model.ipynb -p si\n"
     )
     done = subprocess.run(
         ["bash", "-c", script],
@@ -549,7 +571,7 @@ def test_completion_in_a_real_bash(restified, model, tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == ["call", "--timeout", "since="], done.stderr
+    assert done.stdout.splitlines() == ["call", "--timeout", "since=", "kernel", "since"], done.stderr
 
 
 def test_every_command_is_there_and_explained():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
@@ -53,6 +54,11 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
 
 class _Commands(click.Group):
     """The commands by name; `get_command` imports the one that is used."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        if "_RESTIFIED_COMPLETE" in os.environ:  # a shell asks, and bash in a way of its own
+            importlib.import_module("restified_magics.command_line.shell_completion")
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

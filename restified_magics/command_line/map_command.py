@@ -14,7 +14,7 @@ import click
 
 from restified_magics.command_line.command_values import Given, given_values, opened_text, read_given
 from restified_magics.command_line.options import calling_options
-from restified_magics.command_line.shell_completion import complete_notebook, complete_values
+from restified_magics.command_line.shell_completion import complete_notebook, complete_table, complete_values
 from restified_magics.command_line.terminal import Give, results_only
 from restified_magics.core.model import Model
 from restified_magics.core.plain_json import plain, to_json
@@ -30,10 +30,15 @@ __all__ = ["command"]
 
 @click.command("map")
 @click.argument("notebook", shell_complete=complete_notebook)
-@click.argument("table", required=False, metavar="[TABLE.csv]", shell_complete=complete_notebook)
+@click.argument("table", required=False, metavar="[TABLE.csv]", shell_complete=complete_table)
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_values)
 @click.option(
-    "--grid", "grid", multiple=True, metavar="NAME=A,B,…", help="Values of which all combinations are called."
+    "--grid",
+    "grid",
+    multiple=True,
+    metavar="NAME=A,B,…",
+    help="Values of which all combinations are called.",
+    shell_complete=complete_values,
 )
 @click.option(
     "--workers",

@@ -11,22 +11,38 @@ import click
 
 from restified_magics.command_line.command_values import Given, read_values
 from restified_magics.command_line.options import calling_options
-from restified_magics.command_line.shell_completion import complete_notebook
+from restified_magics.command_line.shell_completion import WordsKept, complete_notebook, complete_pair
 from restified_magics.command_line.terminal import check_output, results_only
 from restified_magics.engines import Engine, open_model
 
 __all__ = ["command"]
 
 
-@click.command("run")
+@click.command("run", cls=WordsKept)
 @click.argument("notebook", shell_complete=complete_notebook)
 @click.argument("executed", required=False)
 @click.option(
     "-o", "--output", metavar="FILE.ipynb", help="The executed notebook; it can be the second argument."
 )
-@click.option("-p", "--parameter", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A value.")
 @click.option(
-    "-r", "--raw", "texts", nargs=2, multiple=True, metavar="NAME TEXT", help="A value that is text."
+    "-p",
+    "--parameter",
+    "pairs",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A value.",
+    shell_complete=complete_pair,
+)
+@click.option(
+    "-r",
+    "--raw",
+    "texts",
+    nargs=2,
+    multiple=True,
+    metavar="NAME TEXT",
+    help="A value that is text.",
+    shell_complete=complete_pair,
 )
 @click.option(
     "-f", "--file", "files", multiple=True, metavar="FILE", help="Values in a file of YAML or JSON."

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import glob
+import itertools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
 
 from restified_magics.signature.reading import as_text
 
-__all__ = ["command", "complete_notebook", "complete_values"]
+__all__ = [
+    "WordsKept",
+    "command",
+    "complete_notebook",
+    "complete_pair",
+    "complete_table",
+    "complete_values",
+]
 
+#: A shell asks by this variable of the environment; its name is made of that of the command.
 _VARIABLE = "_RESTIFIED_COMPLETE"
+_WORDS = "restified_magics.words"
 
 
 def complete_notebook(
@@ -26,22 +44,63 @@ def complete_notebook(
 
 def complete_values(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """``name=`` for each parameter that has no value yet, and after ``name=`` its choices."""
-    words = _words(ctx, param)
     parameters = _parameters(ctx)
     name, equals, begun = incomplete.partition("=")
-    if incomplete == "=" or (words and words[-1] == "="):  # bash cuts words at this sign
-        name = words[-1] if incomplete == "=" else words[-2] if len(words) > 1 else ""
-        return [
-            CompletionItem(text) for text in _choices(parameters.get(name), begun if equals else incomplete)
-        ]
     if equals:
         return [CompletionItem(f"{name}={text}") for text in _choices(parameters.get(name), begun)]
-    given = {word.partition("=")[0] for word in words}
-    return [
-        CompletionItem(f"{each}=", help=_explained(parameter))
-        for each, parameter in parameters.items()
-        if each.startswith(incomplete) and each not in given
-    ]
+    given = {word.partition("=")[0] for word in ctx.params.get(param.name or "") or ()}
+    return _names(parameters, incomplete, given, "=")
+
+
+def complete_table(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A CSV file, or ``name=value`` where there is none: both, as long as both begin so."""
+    values = complete_values(ctx, param, incomplete)
+    if not values:
+        return [CompletionItem(incomplete, type="file")]
+    files = sorted(glob.glob(f"{glob.escape(incomplete)}*.csv"))
+    return [*map(CompletionItem, files), *values]
+
+
+def complete_pair(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The two words of an option: a parameter's name, and then its choices."""
+    words, parameters = ctx.meta.get(_WORDS, []), _parameters(ctx)
+    if words and words[-1] not in param.opts:
+        return [CompletionItem(text) for text in _choices(parameters.get(words[-1]), incomplete)]
+    given = {name for option, name in itertools.pairwise(words) if option in param.opts}
+    return _names(parameters, incomplete, given, "")
+
+
+class WordsKept(click.Command):
+    """A command that keeps its words, for an option of several, of which the last are not there yet."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = [*args]
+        return super().parse_args(ctx, args)
+
+
+@add_completion_class
+class _Bash(BashComplete):
+    """bash cuts words at ``=``, and completes what stands behind the last one."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        joined: list[str] = []
+        behind = False  # the sign
+        for word in (*args, incomplete):
+            if joined and (behind or word.startswith("=")):
+                joined[-1] += word
+            else:
+                joined.append(word)
+            behind = word == "="
+        self._cut = joined[-1].rpartition("=")[0] + "=" if joined[-1] != incomplete else ""
+        return joined[:-1], joined[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        # of an option, its own name has been cut off already
+        for before in (self._cut, self._cut.partition("=")[2]):
+            if before and item.value.startswith(before):
+                return f"{item.type},{item.value.removeprefix(before)}"
+        return super().format_completion(item)
 
 
 @click.command("completion")
@@ -60,7 +119,7 @@ def command(shell: str) -> None:
     click.echo(_without_blank(script, shell))
 
 
-_CLASSES: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+_CLASSES: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": ZshComplete, "fish": FishComplete}
 
 
 def _without_blank(script: str, shell: str) -> str:
@@ -77,13 +136,9 @@ def _without_blank(script: str, shell: str) -> str:
     return script
 
 
-def _words(ctx: click.Context, param: click.Parameter) -> Sequence[str]:
-    words = ctx.params.get(param.name or "") or ()
-    return [*words]
-
-
 def _parameters(ctx: click.Context) -> dict[str, Any]:
-    notebook = ctx.params.get("notebook")
+    # where an option at the end has no value yet, click sorts out no arguments
+    notebook = ctx.params.get("notebook") or next(iter(ctx.args), None)
     if not notebook:
         return {}
     from restified_magics.engines import open_model  # only where a notebook is named
@@ -92,6 +147,16 @@ def _parameters(ctx: click.Context) -> dict[str, Any]:
         return open_model(notebook, engine="python").parameters
     except Exception:  # noqa: BLE001 - who presses Tab wants no error
         return {}
+
+
+def _names(
+    parameters: Mapping[str, Any], begun: str, given: Collection[str], ending: str
+) -> list[CompletionItem]:
+    return [
+        CompletionItem(f"{name}{ending}", help=_explained(parameter))
+        for name, parameter in parameters.items()
+        if name.startswith(begun) and name not in given
+    ]
 
 
 def _choices(parameter: Any, begun: str) -> list[str]:
