@@ -9,9 +9,9 @@ _here = os.path.realpath(sys.path[0]) if sys.path else ""
 if _here == os.path.realpath("") and _here != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
     del sys.path[0]
 
-from restified_magics.command_line.cli import main  # noqa: E402 - after the path is in order
+from restified_magics.command_line.cli import program  # noqa: E402 - after the path is in order
 
-__all__ = ["main"]
+__all__ = ["program"]
 
 if __name__ == "__main__":
-    main(prog_name="restified")
+    program()

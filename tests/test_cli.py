@@ -93,6 +93,42 @@ def test_a_file_that_has_no_folder_is_told_before_the_call(restified, model, tmp
         assert (done.returncode, "folder" in done.stderr, "printed" in done.stderr) == (2, True, False)
 
 
+def test_what_is_written_at_the_end_of_the_process_is_not_the_value(restified, write):
+    """Threads, `atexit` and `__del__` of the Model write to stderr, also after the value was given."""
+    write(
+        "import atexit, os, sys, threading\natexit.register(print, 'at exit')",
+        "class Last:\n    def __del__(self, write=os.write):\n        write(1, b'deleted\\n')\nsys.kept_by_a_test = Last()",
+        "main = threading.main_thread()\nthreading.Thread(target=lambda: (main.join(), print('late'))).start()",
+        returns("[1]"),
+    )
+    for arguments, value in (
+        (["call", "model.ipynb"], "[1]\n"),
+        (["run", "model.ipynb", "out.ipynb", "--no-progress-bar"], ""),
+    ):
+        done = restified(*arguments)
+        assert (done.returncode, done.stdout) == (0, value), done.stderr
+        assert {"at exit", "late", "deleted"} <= {*done.stderr.splitlines()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
+def test_the_form_of_the_value_is_that_of_stdout(write, tmp_path):
+    """JSON is indented for a person who reads stdout, whatever stderr is."""
+    import pty
+
+    write(returns("[1]"))
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-m", "restified_magics", "call", "model.ipynb"]
+    try:
+        options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "timeout": 60}
+        piped = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=terminal, **options)
+        assert piped.stdout == b"[1]\n"
+        subprocess.run(command, check=True, stdout=terminal, stderr=subprocess.PIPE, **options)
+        assert os.read(ours, 100) == b"[\r\n  1\r\n]\r\n"
+    finally:
+        os.close(ours)
+        os.close(terminal)
+
+
 def test_a_closed_stdout_is_told(restified, model, tmp_path):
     """Where results have no place to go, that is said before anything runs."""
     command = '"$0" -m restified_magics call model.ipynb x=1 >&-'

@@ -23,7 +23,7 @@ from restified_magics.errors import (
     RestifiedError,
 )
 
-__all__ = ["COMMANDS", "EXIT_CODES", "main"]
+__all__ = ["COMMANDS", "EXIT_CODES", "main", "program"]
 
 #: The commands: what each is for, and where it is.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -125,3 +125,10 @@ def main() -> None:
     notebook; 124 the time was up; 130 interrupted.
     """
     warnings.showwarning = _show_warning
+
+
+def program() -> None:
+    """``restified`` as a process of its own: its stdout is for the result until it has ended."""
+    from restified_magics.command_line.terminal import WHOLE_PROCESS  # not for who imports the commands
+
+    main(prog_name="restified", obj=WHOLE_PROCESS)

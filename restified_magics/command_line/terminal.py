@@ -9,7 +9,7 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -18,18 +18,42 @@ from restified_magics.core.media import JSON, TEXT, offered, render
 from restified_magics.core.notebook import Notebook, refuse_itself
 from restified_magics.errors import MediaError, RestifiedError
 
-__all__ = ["Give", "check_output", "results_only", "written"]
+__all__ = ["WHOLE_PROCESS", "Give", "check_output", "results_only", "written"]
 
-#: Gives bytes to who called the command.
-Give = Callable[[bytes], None]
+#: The object of click's context where the process is there for the command only.
+WHOLE_PROCESS = object()
+
+
+class Give:
+    """Gives bytes to who called the command.
+
+    Args:
+        descriptor: stdout as it was given.
+
+    Attributes:
+        is_terminal: a person reads it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.is_terminal = os.isatty(descriptor)
+
+    def __call__(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
 
 
 @contextlib.contextmanager
 def results_only() -> Iterator[Give]:
     """While this lasts, stdout belongs to what is given, and all other writing to it ends up in stderr.
 
-    That of Python's ``print`` as well as that of C code and of the programs that a cell starts.
+    That of Python's ``print`` as well as that of C code and of the programs that a cell starts. Where the
+    process is there for the command only, it lasts to its end: threads and handlers of the Model that run
+    then write to stderr, too.
     """
+    context = click.get_current_context(silent=True)
+    for_good = context is not None and context.find_root().obj is WHOLE_PROCESS
     if sys.stdout is None:
         raise RestifiedError(
             "stdout is closed, and results are written there. Send it somewhere: > /dev/null"
@@ -40,18 +64,13 @@ def results_only() -> Iterator[Give]:
     if reconfigure is not None:
         reconfigure(line_buffering=True)  # what cells print appears at once, also in a pipe
     os.dup2(2, 1)
-
-    def give(content: bytes) -> None:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(kept, view) :]
-
     try:
-        yield give
+        yield Give(kept)
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
-        os.dup2(kept, 1)
+        if not for_good:
+            os.dup2(kept, 1)
         os.close(kept)
 
 
@@ -98,7 +117,7 @@ def written(value: Any, give: Give, *, media_type: str | None, output: str | Non
         media_type = TEXT if isinstance(value, str) else offered(value)[0]
     content = render(value, media_type)
     is_text = media_type == JSON or media_type.startswith("text/")
-    if os.isatty(1):
+    if give.is_terminal:
         if not is_text:
             raise click.UsageError(f"the result is {media_type}. Write it to a file, with -o FILE")
         if media_type == JSON:
