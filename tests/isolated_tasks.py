@@ -94,6 +94,14 @@ def report_twice():
     return "three"
 
 
+def interrupt_itself():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        return "interrupted"
+
+
 def interpreter():
     return "numpy" in sys.modules, threading.active_count(), os.getpid() == os.getpgid(0)
 

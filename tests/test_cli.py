@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import cell, parameters, returns
@@ -476,6 +477,42 @@ def test_map_used_wrong(restified, model, tmp_path, arguments, told):
     done = restified("map", "model.ipynb", *arguments)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert told in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT to a process group")
+def test_map_is_interrupted_while_its_processes_start(write, tmp_path):
+    """Ctrl-C reaches the whole group, and who tells of it is the command alone, in one word."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    # a package that processes of calls have imported before they are forked
+    (tmp_path / "scipy.py").write_text(
+        "import os, time\nopen(os.environ['BEGUN'], 'w').close()\n"
+        "while not os.path.exists(os.environ['GO']):\n    time.sleep(0.01)\n"
+    )
+    write(parameters("x = 1"), "import scipy", returns("x"))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", os.getcwd())]),
+        "BEGUN": str(begun),
+        "GO": str(go),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "restified_magics", "map", "model.ipynb", "--grid", "x=1,2", "--workers", "2"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    latest = time.monotonic() + 60
+    while not begun.exists() and time.monotonic() < latest:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    go.touch()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert err.endswith("Interrupted\n")
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])

@@ -59,6 +59,11 @@ def test_it_is_an_executor(executor):
     assert not concurrent.futures.wait(futures).not_done
 
 
+def test_a_task_can_be_interrupted(executor):
+    """SIGINT is an exception in a task, as in any Python, though its fork server does not hear of it."""
+    assert executor.submit(tasks.interrupt_itself).result(30) == "interrupted"
+
+
 def test_each_task_has_a_process_of_its_own(executor):
     """What a task leaves in its process is seen by no other, and processes are used once."""
     found = [executor.submit(tasks.leave_state).result() for _ in range(5)]

@@ -14,6 +14,7 @@ import multiprocessing.process
 import multiprocessing.spawn
 import os
 import pickle
+import signal
 import struct
 import sys
 import traceback
@@ -56,6 +57,7 @@ class Child:
         inherited: Sequence[int] = multiprocessing.forkserver.get_inherited_fds() or ()
         # a task that uses multiprocessing's fork server gets one of its own, which ends with it
         _renew_fork_server()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server was started without
         serve(Connection(inherited[0]), self._initializer)
         return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import pickle
 import signal
@@ -182,11 +183,27 @@ def _server(preload: Sequence[str]) -> multiprocessing.forkserver.ForkServer:
         return _servers[key]
 
 
+def _begun(server: multiprocessing.forkserver.ForkServer) -> None:
+    """Start a fork server that Ctrl-C does not reach: it imports for a while before it ignores it by itself.
+
+    Its children inherit that, and unblock it: see :meth:`Child._bootstrap`.
+    """
+    # it unblocks the signals that it has blocked itself, so that it has to run before
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        server.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Forked:
     """Forked from a server, the standard library's, without importing the parent's ``__main__``."""
 
     def __init__(self, theirs: Connection, preload: Sequence[str], initializer: Initializer) -> None:
-        self.sentinel, writing = _server(preload).connect_to_new_process([theirs.fileno()])
+        server = _server(preload)
+        _begun(server)
+        self.sentinel, writing = server.connect_to_new_process([theirs.fileno()])
         try:
             with open(writing, "wb") as pipe:
                 pipe.write(pickle.dumps({}) + pickle.dumps(Child(initializer)))
