@@ -167,6 +167,20 @@ def test_a_file_that_cannot_be_written_is_told(restified, model, tmp_path):
         assert "printed" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+@pytest.mark.parametrize("command", ["call model.ipynb -o out.json", "run model.ipynb out.ipynb"])
+def test_a_file_that_becomes_too_large_is_named(write, tmp_path, command):
+    """The error of the disk says of which file it is, and what there was is still there."""
+    write(returns("'long ' * 100_000"))
+    target = tmp_path / command.split()[-1]
+    target.write_text("before")
+    limited = f"ulimit -f 8; exec {sys.executable} -B -m restified_magics {command}"
+    done = subprocess.run(["sh", "-c", limited], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"File too large: '{target.name}'" in done.stderr, done.stderr
+    assert (target.read_text(), len([*tmp_path.iterdir()])) == ("before", 2)
+
+
 def test_a_reader_that_has_enough(write, tmp_path):
     """`restified map … | head` ends without a traceback."""
     write(parameters("x = 1"), returns("'long' * 1000"))
@@ -447,6 +461,26 @@ def test_map_goes_on_from_a_store(restified, write, tmp_path):
     first = restified(*arguments)
     assert first.returncode == 0, first.stderr
     assert restified(*arguments).stdout == first.stdout
+
+
+def test_map_tells_of_a_damaged_store_in_a_line(restified, write, tmp_path):
+    """An entry that is damaged, or a folder in its place, is told; that call is made again, and kept."""
+    write(parameters("x = 1"), returns("x"))
+    arguments = ("map", "model.ipynb", "--grid", "x=1,2", "--store", "done", "-q")
+    first = restified(*arguments)
+    damaged, folder = sorted((tmp_path / "done").glob("*/*.call"))
+    damaged.write_bytes(b"nothing")
+    folder.unlink()
+    folder.mkdir()
+    (folder / "kept").touch()
+    again = restified(*arguments)
+    assert (again.returncode, again.stdout) == (0, first.stdout), again.stderr
+    lines = again.stderr.splitlines()
+    assert len(lines) == 2, lines
+    assert all(re.fullmatch(r"Warning: store: .* that call is made again", line) for line in lines)
+    assert "(it is a folder)" in again.stderr
+    assert len([*(tmp_path / "done").glob("*/*/kept")]) == 1
+    assert restified(*arguments).stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -107,13 +107,14 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Warn in one line: where in this package it was found says nothing to a person at a shell."""
-    if issubclass(category, NotebookWarning):
+    if issubclass(category, NotebookWarning) or filename.startswith(_OURS):
         click.echo(f"Warning: {message}", err=True)
     else:
         _python_shows(message, category, filename, lineno, file, line)
 
 
 _python_shows = warnings.showwarning
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from restified_magics.core.media import JSON, TEXT, offered, render
-from restified_magics.core.notebook import Notebook, refuse_itself
+from restified_magics.core.notebook import Notebook, refuse_itself, told_of
 from restified_magics.errors import MediaError, RestifiedError
 
 __all__ = ["WHOLE_PROCESS", "Give", "check_output", "results_only", "written"]
@@ -109,7 +109,9 @@ def written(value: Any, give: Give, *, media_type: str | None, output: str | Non
     """
     if output is not None and output != "-":
         path = pathlib.Path(output).expanduser()
-        _to_file(path, render(value, media_type) if media_type else _of_ending(value, path))
+        content = render(value, media_type) if media_type else _of_ending(value, path)
+        with told_of(path):
+            _to_file(path, content)
         return
     if media_type is None:
         if value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -12,7 +13,7 @@ import pathlib
 import re
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from restified_magics.core.findings import Finding
@@ -30,6 +31,7 @@ __all__ = [
     "notebook_file",
     "read_notebook",
     "refuse_itself",
+    "told_of",
     "upgraded",
     "write_notebook",
 ]
@@ -282,11 +284,23 @@ def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
     """
     text = json.dumps(node, indent=1, ensure_ascii=False, default=str) + "\n"
     half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    with told_of(path):
+        try:
+            half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def told_of(path: pathlib.Path) -> Iterator[None]:
+    """What goes wrong with a file names that file: not the one that is written first, and not none at all."""
     try:
-        half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
 
 
 def load_json(content: bytes, name: str) -> dict[str, Any]:

@@ -92,18 +92,19 @@ class Store:
         path = self._place(key)
         try:
             content = path.read_bytes()
+            return _value(content, key.asked)
         except FileNotFoundError:
             return ABSENT
         except OSError as error:
-            raise RestifiedError(f"store {self.path}: cannot be read: {error}") from error
-        try:
-            return _value(content, key.asked)
+            if not path.is_dir():
+                raise RestifiedError(f"store {self.path}: cannot be read: {error}") from error
+            reason = "it is a folder"
         except (ValueError, LookupError, TypeError) as error:
             reason = str(error) or type(error).__name__
-            warnings.warn(
-                f"store: {path} is damaged or foreign ({reason}): that call is made again", stacklevel=2
-            )
-            return ABSENT
+        warnings.warn(
+            f"store: {path} is damaged or foreign ({reason}): that call is made again", stacklevel=2
+        )
+        return ABSENT
 
     def put(self, key: Key, value: Any) -> None:
         """Keep the value of a call; in any process of this machine.
@@ -123,6 +124,8 @@ class Store:
         path = self._place(key)
         try:
             path.parent.mkdir(exist_ok=True)
+            if path.is_dir():  # not ours: it is not lost, and out of the way
+                path.rename(path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.aside"))
             _write(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         except OSError as error:
             raise RestifiedError(
