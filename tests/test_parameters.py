@@ -320,6 +320,14 @@ def test_bind_gives_the_given_values_only() -> None:
     assert bind(PARAMETERS, {"since": "2026-01-31"}, "m") == {"since": datetime.date(2026, 1, 31)}
 
 
+def test_bind_tells_no_more_than_anybody_reads() -> None:
+    """A request may have a hundred thousand wrong names; it says that there are more."""
+    with pytest.raises(ParameterError) as caught:
+        bind({"n": Parameter("n", default=1)}, {f"x{number}": 1 for number in range(100_000)}, "area.ipynb")
+    assert len(caught.value.problems) == 1001
+    assert caught.value.problems["…"] == "and perhaps more of the 100,000 values are wrong"
+
+
 def test_bind_tells_all_problems_at_once() -> None:
     """Unknown names with a suggestion, missing values, values that do not fit: one error."""
     with pytest.raises(ParameterError) as caught:

@@ -22,7 +22,7 @@ from restified_magics.core.telling import explain, is_same, made_like, nearest, 
 from restified_magics.signature.enums import mentions_enum, own_member
 from restified_magics.signature.plain_types import PLAIN_TYPES, alternatives, quick_check
 
-__all__ = ["MISSING", "Parameter", "bind"]
+__all__ = ["MISSING", "Parameter", "bind", "unknown"]
 
 
 class _Missing(Enum):
@@ -35,6 +35,7 @@ class _Missing(Enum):
 MISSING: Final = _Missing.REQUIRED
 """The default of a parameter that has none. It is one object also after a pickle there and back."""
 
+_MOST_TOLD = 1000  # problems of a call: a request may have hundreds of thousands
 _CONTAINERS = (list, dict, set, tuple, bytearray)
 
 
@@ -284,6 +285,9 @@ Known: width
     bound: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for given, value in values.items():
+        if len(problems) == _MOST_TOLD:
+            problems["…"] = f"and perhaps more of the {len(values):,} values are wrong"
+            break
         name = given
         if given not in parameters:
             name = unicodedata.normalize("NFKC", str(given))
