@@ -101,6 +101,9 @@ MODELS = {
         "import os, signal\nif deadly: os.kill(os.getpid(), signal.SIGKILL)",
         returns("'alive'"),
     ),
+    "eager": node(
+        parameters('#@title Eager { run: "auto" }\nn = 1  # N (0..100)\nm = 2  # M'), returns("n * m")
+    ),
     "broken": node(parameters("n = 0  # N"), returns("secret_formula = 1 / n")),
     "table": node(
         parameters("rows = 3  # Rows"),
@@ -323,6 +326,34 @@ def test_wrong_input(voila, visit):
     expect(page.locator(".restified-result")).to_contain_text("10.0")
 
 
+def test_a_wrong_upload_is_told_at_once(voila, visit):
+    """Beside the file's name; another file takes it away."""
+    page = visit(voila + "everything.ipynb")
+    table = page.get_by_label("Table")
+    told = page.get_by_text("Cannot be read as CSV")
+    for content in (b"", "a\ngrün\n".encode("latin-1")):
+        table.set_input_files({"name": "t.csv", "mimeType": "text/csv", "buffer": content})
+        expect(page.get_by_text(f"t.csv, {len(content)} bytes")).to_be_visible()
+        expect(told).to_be_visible()
+        expect(table).to_have_attribute("aria-invalid", "true")
+        table.set_input_files({"name": "t.csv", "mimeType": "text/csv", "buffer": b"a\n1\n"})
+        expect(told).to_be_hidden()
+
+
+def test_a_wrong_value_where_changes_run(voila, visit):
+    """Once the status speaks of a field, the field says what is wrong, also while it is typed in."""
+    page = visit(voila + "eager.ipynb")
+    field = page.get_by_label("N", exact=True)
+    field.fill("500")
+    expect(page.locator(".rm-status")).to_have_text("1 field needs attention")
+    expect(page.get_by_text("Must be at most 100, not 500.")).to_be_visible()
+    expect(field).to_be_focused()
+    field.fill("50")
+    done(page)
+    expect(page.locator(".restified-result")).to_contain_text("100")
+    expect(page.locator(".rm-wrong")).to_have_count(0)
+
+
 def test_keyboard_alone(voila, visit):
     """Tab goes through all controls in order, Enter runs, and focus stays where it was."""
     page = visit(voila + "area.ipynb")
@@ -426,6 +457,7 @@ def test_an_idle_page_asks_nothing(voila, visit):
     page.on("websocket", lambda socket: socket.on("framesent", note))
     page.clock.install()
     page.goto(voila + "endless.ipynb")
+    status = page.locator(".rm-status")
     press(page, "Run")
     expect(status).to_contain_text("Running")
     while b"ping" not in sent:
@@ -451,7 +483,6 @@ def test_error_without_source(voila, visit):
     expect(alert).to_contain_text("ZeroDivisionError: division by zero")
     expect(alert).to_contain_text("cell 2, line 1")
     assert "secret_formula" not in page.content()
-    status = page.locator(".rm-status")
     page.get_by_label("N", exact=True).fill("2")
     press(page, "Run")
     done(page)

@@ -116,8 +116,13 @@ class FileEntry(FieldEntry):
         self._made: Any = MISSING  # of the upload: a large table is not read at each look
         self._wrong = ""
 
+    @property
+    def is_coming(self) -> bool:
+        """A file was chosen, and is on its way."""
+        return self._selection is not None
+
     def read(self) -> Any:
-        if self._selection is not None:
+        if self.is_coming:
             raise ValueError("is still being sent. Wait until it is there")
         if self._upload is None:
             return self.field.read(self.raw)

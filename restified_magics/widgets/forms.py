@@ -309,11 +309,11 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         if changed:
             self.controller.changed()
 
-    def _on_message(self, _panel: Any, message: Any, buffers: Sequence[memoryview]) -> None:
+    def _on_message(self, panel: Any, message: Any, buffers: Sequence[memoryview]) -> None:
         doing = message.get("do")
         try:
             if doing == "upload":
-                self._do_upload(message, buffers)
+                self._do_upload(panel, message, buffers)
             elif doing in self._commands:
                 self._commands[doing](self, message)
         except Exception as error:  # noqa: BLE001 - the page shows it, and the log has it
@@ -373,7 +373,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         "ping": lambda self, _message: self._panels[-1].answer(),
     }
 
-    def _do_upload(self, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
+    def _do_upload(self, panel: Panel, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         entry = self._entries.get(message["field"])
         if isinstance(entry, FileEntry) and entry.hear(message, buffers):
             self._refresh()
@@ -411,6 +411,8 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         for panel in self._panels:
             own = {spec["name"]: problems[spec["name"]] for spec in panel.fields if spec["name"] in problems}
             with panel.hold_sync():
+            if not entry.is_coming:
+                panel.tell_of_upload(message["field"])
                 panel.errors = own
                 panel.checked = panel.typed
 

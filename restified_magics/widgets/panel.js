@@ -328,7 +328,14 @@ const emptyOf = (spec) => (spec.kind === "several" ? [] : ["pair", "moment"].inc
 /** The fields of a panel, in the sections that they belong to. */
 function fieldsOf(model, form) {
   const touched = new Set();
-  const send = (message, buffers) => model.send(message, undefined, buffers);
+  const send = (message, buffers) => {
+    if (message.what === "begin") forget(message.field); // until it is there nothing is wrong with it
+    model.send(message, undefined, buffers);
+  };
+  const forget = (name) => {
+    touched.delete(name);
+    form.complained.delete(name);
+  };
   const change = (name) => (raw) => {
     model.set({ values: { ...model.get("values"), [name]: raw }, typed: model.get("typed") + 1 });
     model.save_changes();
@@ -366,13 +373,19 @@ function fieldsOf(model, form) {
     const all = form.attempted;
     for (const field of fields) {
       const name = field.spec.name;
-      const told = name in errors && (all || touched.has(name) || form.complained.has(name));
+      const told = name in errors && (all || touched.has(name) || form.complained.has(name) || form.problems.has(name));
       if (told) form.complained.add(name);
       else form.complained.delete(name);
       field.complain(told ? errors[name] : "");
     }
   }
-  const heard = [["change:fields", build], ["change:values", show], ["change:errors", complain], ["change:checked", complain]];
+  const hear = (message) => {
+    if (message.do !== "there") return;
+    touched.add(message.field);
+    complain();
+  };
+  const heard = [["change:fields", build], ["change:values", show], ["change:errors", complain],
+    ["change:checked", complain], ["msg:custom", hear]];
   for (const [event, act] of heard) model.on(event, act);
   const panel = { model, complain, root, first: () => fields.find((field) => field.spec.name in model.get("errors")) };
   form.panels.add(panel);
@@ -503,6 +516,11 @@ function barOf(model, form) {
         make("button", { type: "button", class: "rm-link", text: "Use these values",
           "aria-label": `Use the values of run ${past.number}`, onclick: () => send({ do: "again", number: past.number }) }))));
     presets.show(bar.presets);
+    const problems = Object.keys(bar.problems);
+    if (problems.join() !== [...form.problems].join()) {
+      form.problems = new Set(problems);
+      for (const panel of form.panels) panel.complain();
+    }
     if (bar.attempt === form.attempt) return;
     const isNew = form.attempt === null; // displayed after an attempt, which moves no focus
     form.attempt = bar.attempt;
@@ -630,6 +648,7 @@ function formOf(id) {
       place: null, // where Run was pressed, if the form is displayed several times
       isFirst: (bar) => form.bars.values().next().value === bar,
       complained: new Set(),
+      problems: new Set(), // the fields that the status speaks of
       values() {
         const all = {};
         for (const { model } of form.panels) Object.assign(all, model.get("values"));

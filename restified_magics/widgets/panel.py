@@ -47,6 +47,10 @@ class Panel(anywidget.AnyWidget):
         """Let the browser save a file under a name."""
         self.send({"do": "save", "name": name, "type": media_type}, [content])
 
+    def tell_of_upload(self, name: str) -> None:
+        """Tell the page that a field's file is there, or could not be had: now its error can be shown."""
+        self.send({"do": "there", "field": name})
+
     def answer(self) -> None:
         """Tell the page, which asked, that the kernel is there."""
         self.send({"do": "pong"})
