@@ -48,7 +48,7 @@ def bar_state(
         "seconds": seconds,
         "done": progress.done if progress is not None else 0,
         "total": progress.total if progress is not None else 0,
-        "stale": controller.stale and not running,
+        "stale": controller.stale and state == "done",  # of no other run there is a result
         "problems": dict(controller.problems),
         "error": _error(controller, tracebacks=tracebacks, unfolded=unfolded),
         "complaints": list(controller.complaints),
