@@ -228,6 +228,21 @@ def test_link(form):
     assert panel(second).values["data"] == "from area.ipynb: [4, 4, 4]"
 
 
+def test_a_form_cannot_wait_for_itself(form):
+    """Nor through others: none of them would ever run. A new link takes the place of the former one."""
+    first, second, third = form(), form(), form()
+    with pytest.raises(ValueError, match="height would wait for the result of its own form"):
+        first.link("height", first)
+    second.link("width", first)
+    third.link("width", second)
+    with pytest.raises(ValueError, match="would wait for the result of its own form"):
+        first.link("height", third)
+    assert first.problems == {}
+    second.link("width", form())
+    first.link("height", third)
+    assert not first.controller._receivers
+
+
 def test_a_link_while_the_second_form_runs(form):
     """The latest value wins: the run on the former one is ended for it."""
     gate = threading.Event()
@@ -663,6 +678,37 @@ def test_presets_and_history(form):
     send(made, do="reset")
     send(made, do="again", number=1)
     assert made.values == {"width": 10, "height": 10}
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ({"widht": 1}, r"widht is not a parameter\. Did you mean 'width'"),
+        ({"width": 50}, r"width must be at most 10, not 50 \(in the preset 'A'\)"),
+        ({"width": 5, "height": "tall"}, "height must be a number, not 'tall'"),
+    ],
+)
+def test_a_wrong_preset_is_refused(form, preset, message):
+    """When the form is made, and not when a visitor chooses it."""
+    with pytest.raises(ParameterError, match=message):
+        form(presets={"A": preset})
+    with pytest.raises(ParameterError, match="height is fixed at 6"):
+        form(AREA, {"height": ipywidgets.fixed(6)}, presets={"A": {"height": 5}})
+
+
+def test_values_that_changed_after_a_cancelled_run(form):
+    """There is no result of which that could be said."""
+    gate = threading.Event()
+    made = form(
+        node(parameters("gate = None\nn = 1"), "gate.wait(60)", returns("n")),
+        {"gate": ipywidgets.fixed(gate)},
+    )
+    made.run()
+    made.cancel()
+    assert made.wait(60)
+    type_in(made, n="2")
+    assert (made.state, panel(made).bar["stale"]) == ("cancelled", False)
+    gate.set()
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from restified_magics.widgets.entries import (
     Entry,
     FieldEntry,
     FileEntry,
+    FixedEntry,
     LinkedEntry,
     WidgetEntry,
     make_entry,
@@ -76,7 +77,6 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             raise ValueError(f"run must be 'button' or 'auto', not {run!r}")
         self._debug = debug
         self._tracebacks = debug or (not in_voila() if tracebacks is None else tracebacks)
-        self._presets = {name: dict(values) for name, values in (presets or {}).items()}
         kept, begin = _beginning(model, values or {})
         self._entries = _entries(model, {**(overrides or {}), **kept})
         for name, value in begin.items():
@@ -84,11 +84,12 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
                 self._entries[name].set(value)
             except ValueError as error:  # as an override has bounds of its own
                 raise ParameterError(model.name, {name: str(error)}) from None
+        self._presets = {name: self._preset(name, values) for name, values in (presets or {}).items()}
         self._title = without_folders(model.notebook.title)  # a notebook without a title may have a path
         self._keep = f"{self._title}: {', '.join(self._entries)}"
         self._attempt = 0
         self._reveals = False
-        self._linked: list[tuple[Controller, Callable[[Any], object]]] = []
+        self._linked: dict[str, tuple[Form, Callable[[Any], object]]] = {}
         self._offers: tuple[Run | None, list[Download]] = (None, [])
         self._shown: Any = None
         self._showing = threading.RLock()
@@ -204,8 +205,15 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
         Returns:
             This form, so that links can be chained.
+
+        Raises:
+            ValueError: the other form waits for the result of this one.
         """
         _check_names(self.model, [name])
+        if origin._waits_for(self):
+            raise ValueError(
+                f"{name} would wait for the result of its own form. Link it to one that does not need it"
+            )
         former = self._entries[name]
         if isinstance(former, WidgetEntry):
             former.close()
@@ -220,16 +228,25 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             if run:
                 self.controller.restart()  # the latest value wins, also over a run on a former one
 
+        self._unlink(name)
         origin.on_result(receive)
-        self._linked.append((origin.controller, receive))
+        self._linked[name] = origin, receive
         return self
+
+    def _waits_for(self, form: Form) -> bool:
+        return self is form or any(origin._waits_for(form) for origin, _ in self._linked.values())
+
+    def _unlink(self, name: str) -> None:
+        if name in self._linked:
+            origin, receive = self._linked.pop(name)
+            origin.controller.forget(receive)
 
     def close(self) -> None:
         """End what runs, and take the form from the page."""
         if self.controller is not None:  # else it was never finished
             self.controller.close()
-            for controller, receive in self._linked:
-                controller.forget(receive)
+            for name in list(self._linked):
+                self._unlink(name)
             for entry in self._widgets():
                 entry.close()
         for child in self.children:
@@ -294,6 +311,23 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         for panel in self._panels:
             panel.values = self._panel_state([spec["name"] for spec in panel.fields])["values"]
         self._check()
+
+    def _preset(self, preset: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a preset, checked as far as that changes nothing: not those for widgets."""
+        _check_names(self.model, values)
+        problems = {}
+        for name, value in values.items():
+            entry = self._entries[name]
+            try:
+                if isinstance(entry, FieldEntry):
+                    type(entry)(entry.field).set(value)
+                elif isinstance(entry, FixedEntry):
+                    entry.set(value)
+            except ValueError as error:
+                problems[name] = f"{error} (in the preset {preset!r})"
+        if problems:
+            raise ParameterError(self.model.name, problems)
+        return dict(values)
 
     # ------------------------------------------------------------- from the page
 
@@ -377,6 +411,8 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         entry = self._entries.get(message["field"])
         if isinstance(entry, FileEntry) and entry.hear(message, buffers):
             self._refresh()
+            if not entry.is_coming:
+                panel.tell_of_upload(message["field"])
             self.controller.changed()
 
     # ---------------------------------------------------------------- to the page
@@ -411,8 +447,6 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         for panel in self._panels:
             own = {spec["name"]: problems[spec["name"]] for spec in panel.fields if spec["name"] in problems}
             with panel.hold_sync():
-            if not entry.is_coming:
-                panel.tell_of_upload(message["field"])
                 panel.errors = own
                 panel.checked = panel.typed
 
