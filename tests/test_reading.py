@@ -228,3 +228,12 @@ def test_an_item_that_is_too_long_says_what_to_write():
     with pytest.raises(ValueError, match="Write JSON"):
         read_text(wanted, "a" * 200_000)
     assert read_text(wanted, json.dumps(["a" * 200_000])) == ["a" * 200_000]
+
+
+@pytest.mark.parametrize("kind", [dt.date, dt.datetime, dt.time, dt.date | None])
+@pytest.mark.parametrize("number", [0, 1.5, 1234567890, True])
+def test_a_number_is_no_date(kind, number):
+    """A schema says text, and so a number of JSON is refused, as it is in text."""
+    with pytest.raises(ValueError, match=r"must be a (date|time)"):
+        read_json(Parameter("since", type=kind, declared=True), number)
+    assert read_json(Parameter("since", type=dt.date | int, declared=True), 5) == 5

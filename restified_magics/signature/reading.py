@@ -107,7 +107,15 @@ def read_json(parameter: Parameter, value: Any) -> Any:
             ...
         ValueError: must be text, not 5
     """
-    return parameter.enforced.coerce(value)
+    wanted = parameter.enforced
+    if isinstance(value, int | float) and _is_of_calendar(wanted.type):
+        return read_text(parameter, str(value))  # refuses it; pydantic would make a day of 1970 of it
+    return wanted.coerce(value)
+
+
+def _is_of_calendar(kind: Any) -> bool:
+    kinds = {bare(each) for each in alternatives(kind)} - {type(None)}
+    return bool(kinds) and kinds <= {datetime.date, datetime.datetime, datetime.time}
 
 
 def bind_text(
@@ -186,9 +194,8 @@ def _union(annotation: Any, text: str) -> Any:
         return None
     if str not in origins and origins & {int, float} and len(text) > _MOST_DIGITS and _WHOLE.fullmatch(text):
         raise ValueError(f"must have at most {_MOST_DIGITS} digits")  # as a float it would be infinite
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
     for kind in kinds:
-        if kind is type(None):
-            continue
         if origin(kind) is int and float in origins and not _WHOLE.fullmatch(text):
             continue  # "5.0" is a float where floats are taken, as it is in Python
         if len(kinds) == 1:
