@@ -212,13 +212,13 @@ def test_memory_is_used_again(executor):
 
 
 def test_nothing_leaks():
-    """A thousand tasks leave no descriptor, no process and no memory behind."""
+    """Five thousand tasks leave no descriptor, no process and no memory behind."""
     others = _children()
     with IsolatedExecutor(max_workers=2) as executor:
         list(executor.map(math.factorial, range(100)))
         process = psutil.Process()
         before = process.num_fds(), process.memory_info().rss
-        list(executor.map(math.factorial, [5] * 1000))
+        list(executor.map(math.factorial, [5] * 5000))
         assert len(_children() - others) < 12
         after = process.num_fds(), process.memory_info().rss
     assert after[0] <= before[0] + 4  # a process that waits has two descriptors
