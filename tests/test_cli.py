@@ -67,6 +67,8 @@ def test_call_gives_the_value_on_stdout_and_nothing_else(restified, model):
             "x must be a number, not 'many'\n  y is not a parameter",
         ),
         (["call", "model.ipynb", "x"], 2, "'x' is no value. Write name=value"),
+        (["call", "model.ipynb", "x=1e400"], 2, "x is too large for a number of 64 bits"),
+        (["call", "model.ipynb", "@large.json"], 2, "@large.json: 1e400 is too large for a number"),
         (["call", "modell.ipynb"], 2, "there is no such file .* Did you mean 'model.ipynb'"),
         (["call"], 2, "Missing argument 'NOTEBOOK'"),
         (["call", "model.ipynb", "--csv"], 1, "cannot be had as text/csv, only as application/json"),
@@ -81,6 +83,7 @@ def test_call_gives_the_value_on_stdout_and_nothing_else(restified, model):
 def test_what_goes_wrong_has_an_exit_code_and_words(restified, model, arguments, code, told):
     """1: a cell failed, or its value cannot be had so. 2: wrong use. Nothing is on stdout, no traceback of ours."""
     model.with_name("notes.txt").touch()
+    model.with_name("large.json").write_text('{"x": 1e400}')
     done = restified(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert re.search(told, done.stderr, re.DOTALL), done.stderr

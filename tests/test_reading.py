@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from restified_magics import Parameter, ParameterError
 from restified_magics.signature.enums import IsoDate, notebook_enum
-from restified_magics.signature.reading import as_text, bind_json, bind_text, read_json, read_text
+from restified_magics.signature.reading import as_text, bind_json, bind_text, load_json, read_json, read_text
 
 Color = notebook_enum("Color", (Enum,), {"RED": 1, "BLUE": "b"})
 Access = notebook_enum("Access", (Flag,), {"READ": 1, "WRITE": 2})
@@ -220,6 +220,46 @@ def test_a_number_that_is_too_long_is_refused():
         with pytest.raises(ValueError, match="at most 4300 digits"):
             read_text(Parameter("x", type=kind, default=1), "9" * 5000)
     assert read_text(Parameter("x", type=int, default=1), "9" * 4000) == int("9" * 4000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (float, "1e400"),
+        (float, " -1_0.5E+400 "),
+        (float, "1" + "0" * 400),
+        (int | float, "1e400"),
+        (list[float], "1, 1e400"),
+        (list[float], "[1, 1e400]"),
+        (dict, '{"x": 1e400}'),
+        (object, "1e400"),
+        (object, "(1, 1e400)"),
+    ],
+)
+def test_digits_that_would_be_infinite_are_refused(kind, text):
+    """A number is never silently another one: only what is written as infinity is infinite."""
+    with pytest.raises(ValueError, match="too large for a number of 64 bits"):
+        read_text(Parameter("x", type=kind, declared=True), text)
+
+
+def test_digits_that_would_be_infinite_in_json_are_refused():
+    """In JSON as in text, and in text and whole numbers that JSON holds."""
+    with pytest.raises(ValueError, match=r"1e400 is too large for a number of 64 bits"):
+        load_json('{"x": [1.5, 1e400]}')
+    wanted = Parameter("x", type=float, declared=True)
+    for value in ("1e400", 10**400):
+        with pytest.raises(ValueError, match=r"^is too large for a number of 64 bits"):
+            read_json(wanted, value)
+    assert read_json(wanted, load_json("1e300")) == 1e300
+
+
+def test_infinity_can_be_written():
+    """And what no float holds is exact as a whole number, and text beside `str`."""
+    wanted = Parameter("x", type=float, declared=True)
+    assert [read_text(wanted, text) for text in ("inf", "-Infinity", "1e308")] == [math.inf, -math.inf, 1e308]
+    assert read_json(wanted, load_json("Infinity")) == math.inf
+    assert read_text(Parameter("x", default=1, type=int), "1" + "0" * 400) == 10**400
+    assert read_text(Parameter("x", type=float | str, declared=True), "1e400") == "1e400"
 
 
 def test_an_item_that_is_too_long_says_what_to_write():

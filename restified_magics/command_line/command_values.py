@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, TextIO
 import click
 
 from restified_magics.signature.parameters import Parameter, bind
-from restified_magics.signature.reading import read_json, read_text
+from restified_magics.signature.reading import TooLarge, load_json, read_json, read_text
 
 __all__ = ["Given", "given_values", "opened_text", "read_given", "read_values"]
 
@@ -144,6 +143,8 @@ def _content(source: str, word: str) -> str:
 
 def _json(content: str, word: str) -> Any:
     try:
-        return json.loads(content)
+        return load_json(content)
+    except TooLarge as error:
+        raise click.UsageError(f"{word}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{word}: is not JSON: {error}") from None
