@@ -21,7 +21,14 @@ import psutil
 TOKEN = "a-secret-of-the-server"
 
 # the server is a fresh one: what else is installed there only takes time to load
-_OTHERS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim", "voila.server_extension")
+_OTHERS = (
+    "jupytext",
+    "jupyterlab",
+    "jupyter_lsp",
+    "jupyter_server_terminals",
+    "notebook_shim",
+    "voila.server_extension",
+)
 
 
 @dataclasses.dataclass

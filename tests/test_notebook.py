@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pickle
 
 import nbformat
 import pytest
@@ -83,6 +84,8 @@ def test_node_or_dict(source):
     model = PythonModel(source)
     source["cells"][0]["source"] = "2"
     assert model() == 1
+    # in another process nothing of nbformat is needed to have it there
+    assert b"nbformat.notebooknode" not in pickle.dumps(model.notebook.node)
 
 
 def test_source_may_be_a_list_of_lines():

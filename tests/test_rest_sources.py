@@ -23,7 +23,13 @@ from restified_magics.rest.handlers import SERVICE
 @pytest.fixture
 def jp_server_config():
     return {
-        "ServerApp": {"jpserver_extensions": {"restified_magics": True, "jupyter_server_terminals": False}},
+        "ServerApp": {
+            "jpserver_extensions": {
+                "restified_magics": True,
+                "jupyter_server_terminals": False,
+                "jupytext": False,
+            }
+        },
         "RestifiedApp": {"concurrency": 1, "show_messages": True},
     }
 

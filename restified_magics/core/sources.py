@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import copy
 import os
 import pathlib
 import sys
@@ -11,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from restified_magics.core.notebook import Notebook, load_json, read_notebook
 from restified_magics.core.telling import nearest
@@ -129,7 +128,7 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
     if isinstance(source, Notebook):
         return _Fixed(source)
     if isinstance(source, Mapping):
-        notebook = read_notebook(copy.deepcopy(dict(source)), name or "<notebook>", None)
+        notebook = read_notebook(_plain(source), name or "<notebook>", None)
         _warn(notebook)
         return _Fixed(notebook)
     if not isinstance(source, (str, os.PathLike)):
@@ -152,6 +151,13 @@ def open_source(source: object, *, folder: pathlib.Path | None = None, name: str
     opened = _File.open(pathlib.Path(os.path.abspath((folder or pathlib.Path()) / path)), text)
     opened.current()
     return opened
+
+
+def _plain(node: Any) -> Any:
+    """A copy of bare dicts and lists: who unpickles nodes of nbformat imports it, which takes a second."""
+    if isinstance(node, Mapping):
+        return {key: _plain(value) for key, value in node.items()}
+    return [_plain(value) for value in node] if isinstance(node, list) else node
 
 
 def _local(text: str) -> str:
