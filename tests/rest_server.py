@@ -22,7 +22,6 @@ TOKEN = "a-secret-of-the-server"
 
 # the server is a fresh one: what else is installed there only takes time to load
 _OTHERS = (
-    "jupytext",
     "jupyterlab",
     "jupyter_lsp",
     "jupyter_server_terminals",

@@ -27,7 +27,6 @@ def jp_server_config():
             "jpserver_extensions": {
                 "restified_magics": True,
                 "jupyter_server_terminals": False,
-                "jupytext": False,
             }
         },
         "RestifiedApp": {"concurrency": 1, "show_messages": True},
@@ -146,28 +145,44 @@ def test_other_contents_managers(tmp_path, manager):
         ]
 
 
-def test_jupytext(tmp_path):
-    """Texts that are Models are called; scripts that are none are not, nor are links that leave the folder."""
+TEXTS = """
+import nbformat
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+
+class TextManager(AsyncLargeFileManager):
+    \"""Every script is a notebook, as with jupytext.\"""
+    async def get(self, path, content=True, type=None, format=None, **options):
+        if not path.endswith(".py"):
+            model = await super().get(path, content=content, type=type, format=format, **options)
+            for entry in model["content"] if model["type"] == "directory" and content else ():
+                entry["type"] = "notebook" if entry["path"].endswith(".py") else entry["type"]
+            return model
+        model = await super().get(path, content=content, type="file", format="text")
+        if content:
+            tags = ["return"] if "return" in model["content"] else []
+            cell = nbformat.v4.new_code_cell(model["content"], metadata={"tags": tags})
+            model["content"] = nbformat.v4.new_notebook(cells=[cell])
+        return {**model, "type": "notebook", "format": "json"}
+"""
+
+
+def test_what_other_managers_find_is_not_always_meant(tmp_path):
+    """Links that leave the folder, or lead in a circle; scripts that are no Models, though they can be opened."""
+    (tmp_path / "own_texts.py").write_text(TEXTS)
     root = tmp_path / "root"
     put(root, "model.ipynb", returns("1"))
     put(tmp_path / "outside", "model.ipynb", returns("'outside'"))
     (root / "linked").symlink_to(tmp_path / "outside")
     (root / "link.ipynb").symlink_to(tmp_path / "outside" / "model.ipynb")
     (root / "circle").symlink_to(root)
-    (root / "setup.py").write_text("import pathlib\npathlib.Path('ran').touch()\n")
-    (root / "README.md").write_text("# Models\n\n```python\nopen('ran', 'w')\n```\n")
-    (root / "text.py").write_text(
-        '# %% tags=["parameters"]\nx = 1\n\n# %%\nimport os\n\n# %% tags=["return"]\n[x * 2, os.getcwd()]\n'
-    )
-    config = {"ServerApp": {"contents_manager_class": "jupytext.TextFileContentsManager"}}
+    (root / "setup.py").write_text("import pathlib\npathlib.Path('ran').touch()")
+    (root / "model.py").write_text("# return\n2")
+    config = {"ServerApp": {"contents_manager_class": "own_texts.TextManager"}}
     with serving(root, tmp_path, config) as server:
         listed = server.get("/api/restified/models").json["models"]
-        assert [each["path"] for each in listed] == ["model.ipynb", "text.py"]
-        assert server.call("model.ipynb").json == 1
-        assert server.call("text.py", x=4).json == [8, str(root)]
-        (root / "text.py").write_text('# %% tags=["return"]\n"edited"\n')
-        assert server.call("text.py").json == "edited"
-        for path in ("linked/model.ipynb", "link.ipynb", "setup.py", "README.md"):
+        assert [each["path"] for each in listed] == ["model.ipynb", "model.py"]
+        assert [server.call(name).json for name in ("model.ipynb", "model.py")] == [1, 2]
+        for path in ("linked/model.ipynb", "link.ipynb", "setup.py"):
             assert server.call(path).status == 404
     assert not (root / "ran").exists()
 
