@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from urllib.parse import quote
 
@@ -787,7 +788,10 @@ def test_the_end_of_a_server_under_load(tmp_path, engine):
         waits = lambda n: server.get("/api/restified/health").json["waiting"] > n  # noqa: E731
         waiting = [_leave(server, tmp_path / "never", lambda n=n: waits(n)) for n in range(3)]
         os.kill(server.process.pid, signal.SIGTERM)
-        server.process.wait(30)
+        try:
+            server.process.wait(30)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the server goes on:\n{server.log.read_text()}")
         for connection in (*running, *waiting):
             said = b""
             while part := connection.recv(1 << 16):

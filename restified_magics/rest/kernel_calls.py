@@ -14,6 +14,7 @@ from typing import Any
 from restified_magics.core.calls import Call
 from restified_magics.errors import RestifiedError
 from restified_magics.in_kernel.kernel_model import KernelModel
+from restified_magics.in_kernel.kernel_pool import ENDING
 from restified_magics.isolated.isolated_call import Given, Wanted, rendered
 
 __all__ = ["KernelCalls"]
@@ -105,8 +106,9 @@ class KernelCalls:
         self._models.clear()
         if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
-            self._thread.join()
-            loop.close()
+            self._thread.join(ENDING)
+            if not self._thread.is_alive():
+                loop.close()
 
 
 @contextlib.asynccontextmanager

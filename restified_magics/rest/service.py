@@ -320,11 +320,17 @@ class CallService:
     async def close(self) -> None:
         """End all calls; no process is left."""
         self._closed = True
-        await self.jobs.close()
-        await asyncio.to_thread(self._executor.kill_workers)
-        await asyncio.to_thread(self._kernels.close)
+        endings = [
+            self.jobs.close(),
+            asyncio.to_thread(self._executor.kill_workers),
+            asyncio.to_thread(self._kernels.close),
+        ]
         if self._dask is not None:
-            await self._dask.close()
+            endings.append(self._dask.close())
+        # a server whose extension cannot be ended does not end
+        for outcome in await asyncio.gather(*endings, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self.log.error("not foreseen at the end of the server", exc_info=outcome)
 
 
 @contextlib.contextmanager
