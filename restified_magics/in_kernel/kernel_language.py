@@ -143,6 +143,7 @@ class LanguageRequest:
     def talk(self, kernel: Kernel, outlet: Outlet, deadline: Deadline | None) -> Steps[Any]:
         """Run the cells in the kernel; return the value of the `return` cell."""
         call = self._call
+        former: list[str] = []  # what a timer prints between two cells is said to be of the one before
         for cell in call.notebook.with_role("code", "parameters", "return"):
             outlet.begin(cell.number)
             self._last, self._said = None, ""
@@ -154,8 +155,13 @@ class LanguageRequest:
             elif returns and self._dialect is not None:
                 source = self._dialect.kept(source, shown=self._record)
             reply = yield from kernel.ask(
-                "execute_request", _code(source, silent=False), hear=self._hearer(outlet), deadline=deadline
+                "execute_request",
+                _code(source, silent=False),
+                hear=self._hearer(outlet),
+                deadline=deadline,
+                former=former,
             )
+            former.append(reply["parent_header"]["msg_id"])
             content = reply["content"]
             if written is not None:
                 content = _status_of(written)

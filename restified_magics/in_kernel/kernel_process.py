@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -235,6 +235,7 @@ class Kernel:
         deadline: Deadline | None = None,
         buffers: Sequence[bytes | memoryview] = (),
         patience: float = _LOST,
+        former: Collection[str] = (),
     ) -> Steps[Message]:
         """Send a request and hear all that it puts out; return the reply.
 
@@ -249,6 +250,7 @@ class Kernel:
             buffers: binary parts of the message.
             patience: seconds to wait for the end of the outputs once the reply is there; where it is given,
                 their end may be lost.
+            former: the ids of requests that have ended, of which what is printed late is heard as well.
 
         Raises:
             KernelDied: the kernel ended, or its outputs were lost.
@@ -257,7 +259,7 @@ class Kernel:
         connection = self._connection
         if connection is None:
             raise self._failure("was closed")
-        answers = _Answers(connection.send(kind, content, buffers=buffers), hear)
+        answers = _Answers(connection.send(kind, content, buffers=buffers), hear, former)
         stopped: BaseException | None = None
         until = None if deadline is None else deadline.at
         self.usable, usable = False, self.usable
@@ -407,8 +409,9 @@ class Kernel:
 class _Answers:
     """What comes of one request: its reply, and all that it puts out until the kernel is idle."""
 
-    def __init__(self, identity: str, hear: Hear) -> None:
+    def __init__(self, identity: str, hear: Hear, former: Collection[str]) -> None:
         self._identity = identity
+        self._former = former
         self._hear = hear
         self._idle = False
         self.reply: Message | None = None
@@ -422,7 +425,10 @@ class _Answers:
         any_came = False
         for channel, message in received:
             any_came = True
-            if message["parent_header"].get("msg_id") != self._identity:
+            parent = message["parent_header"].get("msg_id")
+            if parent != self._identity:
+                if parent in self._former and message["msg_type"] == "stream":
+                    self._hear(message)
                 continue
             if channel == "shell":
                 self.reply = message
