@@ -219,6 +219,20 @@ def test_forms_of_the_return_cell(make, source, expected, capsys):
     assert (list(value) if isinstance(value, (list, tuple)) else value) == expected
 
 
+@pytest.mark.parametrize("source", ["d[next(it)] = 3", "d[next(it)]: int = 3", "d[next(it)] = r = 3"])
+def test_the_target_of_the_last_assignment_is_evaluated_once(make, source):
+    """The value is what was assigned, and the cell does what it does in Jupyter: no more than that."""
+    model = make("it = iter('a')\nd = {}", returns(source))
+    assert model() == 3
+    assert model.run().value == 3
+
+
+def test_what_was_assigned_is_the_value_and_not_what_is_read_back(make):
+    """As where the target cannot be read, or gives something else."""
+    lines = "class Bin:\n    def __setattr__(self, name, value): seen.append(value)\nseen, bin = [], Bin()"
+    assert make(lines, returns("bin.paper = 3"))() == 3
+
+
 @pytest.mark.parametrize(
     "source",
     [

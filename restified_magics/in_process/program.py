@@ -279,9 +279,23 @@ def _parts(tree: ast.Module, *, returns: bool) -> tuple[list[ast.stmt], ast.expr
         return before, _as_lines(last.value) if returns else last.value
     if returns:
         target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
+        if isinstance(last, (ast.Assign, ast.AnnAssign)) and isinstance(target, (ast.Subscript, ast.Attribute)):
+            last.value = _keeping(last.value)
+            return tree.body, _KEPT_VALUE
         if isinstance(target, ast.expr):
             return tree.body, _loaded(target)
     return tree.body, None
+
+
+#: Under this name, which no cell can have, ``d[next(it)] = 3`` keeps its value: to read the target once more
+#: would evaluate it twice. The expression takes the value away.
+_KEPT = "<value>"
+_KEPT_VALUE = ast.parse(f"__import__('builtins').globals().pop({_KEPT!r})", mode="eval").body
+
+
+def _keeping(value: ast.expr) -> ast.expr:
+    kept = ast.copy_location(ast.Name(_KEPT, ast.Store()), value)
+    return ast.copy_location(ast.NamedExpr(kept, value), value)
 
 
 def _loaded(target: ast.expr) -> ast.expr:

@@ -312,7 +312,10 @@ def _keep_value(body):
         last.value = ast.copy_location(_ours("keep", value), value)
         return
     target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
-    if target is not None:
+    if isinstance(last, (ast.Assign, ast.AnnAssign)) and isinstance(target, (ast.Subscript, ast.Attribute)):
+        # to read the target once more would evaluate it twice
+        last.value = ast.copy_location(_ours("keep", last.value), last.value)
+    elif target is not None:
         loaded = ast.parse(_unparsed(target), mode="eval").body
         for node in ast.walk(loaded):
             ast.copy_location(node, target)
