@@ -541,6 +541,24 @@ def test_exit_ends_the_call_and_not_the_caller(make, source):
         make(source, returns("1"))()
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise GeneratorExit('no more')",
+        "import asyncio; await asyncio.sleep(0); raise GeneratorExit('no more')",
+    ],
+    ids=["plain", "awaits"],
+)
+def test_generator_exit_in_a_model_is_told_as_any_other_exception(make, source):
+    """It is a CellError with its place, also for who awaits the call."""
+    model = make(source, returns("1"))
+    with pytest.raises(CellError, match="cell 1, line 1: GeneratorExit: no more"):
+        model()
+    with pytest.raises(CellError, match="cell 1, line 1: GeneratorExit: no more"):
+        asyncio.run(model.execute_async())
+    assert make(cell(source, "raises-exception"), returns("1"))() == 1
+
+
 def test_exit_as_a_name_of_the_models_own(make):
     """Who assigns `exit` has a variable."""
     assert make("exit = 5", "exit", returns("exit"))() == 5

@@ -998,3 +998,16 @@ def test_well_known_kernels_tell_the_language():
 
     with pytest.raises(NotebookError, match=r"is in r, and PythonModel runs Python\. Use KernelModel"):
         PythonModel(node("1", kernelspec={"name": "ir", "display_name": "R"}))
+
+
+def test_a_call_that_nobody_awaits_any_more_is_closed():
+    """Closing the coroutine of a call ends it without an error, whatever its cell waits for."""
+    model = PythonModel(node("import asyncio\nawait asyncio.sleep(60)", returns("1")))
+
+    async def begin_and_close():
+        coroutine = model.execute_async()
+        coroutine.send(None)
+        coroutine.close()
+
+    asyncio.run(begin_and_close())
+    assert PythonModel(node(returns("1")))() == 1

@@ -55,14 +55,14 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
                 if step.returns:
                     return value
             return None
-        except (Expired, GeneratorExit, ModelRecursionError):
+        except (Expired, ModelRecursionError):
             raise
         except KeyboardInterrupt as error:
             if running_shell() is not None:
                 show_cells_only(error)
             raise
         except BaseException as error:
-            if step is None or (isinstance(error, asyncio.CancelledError) and _cancelled()):
+            if step is None or _ends_the_call(error):
                 raise
             _tell_error(error, step, call, recorder)
 
@@ -161,12 +161,19 @@ def awaited(coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
             send = coroutine.send
 
 
+def _ends_the_call(error: BaseException) -> bool:
+    """Whether it is who awaits the call that wants no more of it, and not a cell that raised."""
+    if isinstance(error, GeneratorExit):
+        return from_first_cell(error.__traceback__) is None
+    return isinstance(error, asyncio.CancelledError) and _cancelled()
+
+
 def _cancelled() -> bool:
     """Whether the task that awaits the call was cancelled, and not just something in the Model."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        return False
+        return from_first_cell(error.__traceback__) is None
     return task is not None and task.cancelling() > 0
 
 

@@ -279,7 +279,9 @@ def _parts(tree: ast.Module, *, returns: bool) -> tuple[list[ast.stmt], ast.expr
         return before, _as_lines(last.value) if returns else last.value
     if returns:
         target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
-        if isinstance(last, (ast.Assign, ast.AnnAssign)) and isinstance(target, (ast.Subscript, ast.Attribute)):
+        if isinstance(last, (ast.Assign, ast.AnnAssign)) and isinstance(
+            target, (ast.Subscript, ast.Attribute)
+        ):
             last.value = _keeping(last.value)
             return tree.body, _KEPT_VALUE
         if isinstance(target, ast.expr):
