@@ -173,7 +173,7 @@ def _cancelled() -> bool:
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        return from_first_cell(error.__traceback__) is None
+        return False
     return task is not None and task.cancelling() > 0
 
 

@@ -279,9 +279,8 @@ def _parts(tree: ast.Module, *, returns: bool) -> tuple[list[ast.stmt], ast.expr
         return before, _as_lines(last.value) if returns else last.value
     if returns:
         target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
-        if isinstance(last, (ast.Assign, ast.AnnAssign)) and isinstance(
-            target, (ast.Subscript, ast.Attribute)
-        ):
+        place = isinstance(target, (ast.Subscript, ast.Attribute))
+        if place and isinstance(last, (ast.Assign, ast.AnnAssign)) and last.value is not None:
             last.value = _keeping(last.value)
             return tree.body, _KEPT_VALUE
         if isinstance(target, ast.expr):

@@ -312,7 +312,8 @@ def _keep_value(body):
         last.value = ast.copy_location(_ours("keep", value), value)
         return
     target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
-    if isinstance(last, (ast.Assign, ast.AnnAssign)) and isinstance(target, (ast.Subscript, ast.Attribute)):
+    place = isinstance(target, (ast.Subscript, ast.Attribute))
+    if place and isinstance(last, (ast.Assign, ast.AnnAssign)) and last.value is not None:
         # to read the target once more would evaluate it twice
         last.value = ast.copy_location(_ours("keep", last.value), last.value)
     elif target is not None:
