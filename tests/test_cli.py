@@ -133,6 +133,26 @@ def test_the_form_of_the_value_is_that_of_stdout(write, tmp_path):
         os.close(terminal)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
+def test_breakpoint_stops_where_somebody_can_type(restified, write, tmp_path):
+    """In a terminal it is the debugger, in the Model's own frame; elsewhere an error that says what to do."""
+    import pty
+
+    write("x = 6", "breakpoint()\nx += 1", returns("x"))
+    done = restified("call", "model.ipynb", input="x = 41\nc\n")
+    assert done.returncode == 1
+    assert "cell 2, line 1: RuntimeError: breakpoint() cannot be used here" in done.stderr
+    ours, terminal = pty.openpty()
+    try:
+        os.write(ours, b"x = 41\nc\n")
+        done = restified("call", "model.ipynb", stdin=terminal)
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert "cell 2(2)<module>()" in done.stderr
+
+
 def test_a_closed_stdout_is_told(restified, model, tmp_path):
     """Where results have no place to go, that is said before anything runs."""
     command = '"$0" -m restified_magics call model.ipynb x=1 >&-'

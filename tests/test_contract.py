@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import pickle
@@ -616,6 +617,17 @@ def test_input_is_a_clear_error(make):
     """Nobody is there to answer, and the error says what to do."""
     with pytest.raises(CellError, match="parameter"):
         make("name = input('Who? ')", returns("name"))()
+
+
+@pytest.mark.parametrize(
+    "ask", ["import getpass; getpass.getpass()", "from getpass import getpass; getpass('Key: ')"]
+)
+def test_a_password_is_not_asked_for(make, ask):
+    """`getpass()` is as clear an error as `input()`, and asks again when the call has ended."""
+    before = getpass.getpass
+    with pytest.raises(CellError, match=r"getpass\(\) cannot be used in a Model.*Make it a parameter"):
+        make(ask, returns("1"))()
+    assert getpass.getpass is before
 
 
 def test_unknown_magic_is_a_clear_error(make):

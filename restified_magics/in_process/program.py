@@ -33,6 +33,7 @@ _NEEDS_MAIN = re.compile(
 )
 _IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
 _NEEDS_SHELL = re.compile(r"get_ipython|IPython")
+_PROMPTS = re.compile(r"getpass|breakpoint")
 _USES_LOOP = re.compile(
     r"create_task|ensure_future|event_loop|running_loop|TaskGroup|Future\(|call_soon|call_later"
 )
@@ -94,6 +95,7 @@ class Program:
         needs_main: its classes must be found in ``sys.modules["__main__"]``.
         needs_shell: it uses IPython's shell: magics, ``!commands``, ``get_ipython()``.
         uses_last: a cell uses ``_``, the value of the last expression.
+        prompts: a cell may ask for a password, or stop in the debugger.
     """
 
     steps: tuple[Step, ...]
@@ -101,6 +103,7 @@ class Program:
     needs_main: bool
     needs_shell: bool
     uses_last: bool
+    prompts: bool
 
 
 _programs: weakref.WeakKeyDictionary[Notebook, Program] = weakref.WeakKeyDictionary()
@@ -165,6 +168,7 @@ def _compile(notebook: Notebook) -> Program:
         or _imports_beside(joined, notebook.folder),
         needs_shell=shell,
         uses_last="_" in bound,
+        prompts=_PROMPTS.search(joined) is not None,
     )
 
 

@@ -32,7 +32,13 @@ from restified_magics.in_process.free_names import free_names
 from restified_magics.in_process.loops import CallLoop
 from restified_magics.in_process.process_state import Hold, held, held_async, release
 from restified_magics.in_process.program import Program, compiled
-from restified_magics.in_process.shell import GLOBALS, SESSION_GLOBALS, running_shell, shell_installed
+from restified_magics.in_process.shell import (
+    GLOBALS,
+    SESSION_GLOBALS,
+    prompts_refused,
+    running_shell,
+    shell_installed,
+)
 
 __all__ = ["PythonModel", "Scope", "execute_notebook"]
 
@@ -207,6 +213,9 @@ class _Running:
             self._outputs = contextlib.ExitStack()
             instance = self._outputs.enter_context(shell_installed())
         main = _give_namespace(call, program, model.scope)
+        if program.prompts:
+            self._outputs = self._outputs or contextlib.ExitStack()
+            self._outputs.enter_context(prompts_refused())
         if record is not None:
             outer = None if parent is None else parent.sink
             call.sink = Recorder(len(call.notebook.cells), echo=record == "echo", outer=outer)

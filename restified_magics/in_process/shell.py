@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
+
+from restified_magics.core.calls import current_call
 
 __all__ = [
     "GLOBALS",
     "SESSION_GLOBALS",
     "failures_raised",
     "has_line_magic",
+    "prompts_refused",
     "running_shell",
     "shell",
     "shell_installed",
@@ -139,10 +143,63 @@ def display(*objects: Any, **options: Any) -> Any:
 
 def refuse_input(_prompt: object = "") -> NoReturn:
     """``input`` inside a Model."""
-    raise RuntimeError(
-        "input() cannot be used in a Model: there is nobody to answer. Make it a parameter "
-        "(a cell with the tag `parameters`), or give that cell the tag `skip`"
-    )
+    raise RuntimeError(_NOBODY.format("input()"))
+
+
+_NOBODY = (
+    "{} cannot be used in a Model: there is nobody to answer. Make it a parameter "
+    "(a cell with the tag `parameters`), or give that cell the tag `skip`"
+)
+_NO_TERMINAL = (
+    "breakpoint() cannot be used here: there is no terminal to type in. Call the Model in Jupyter or in a "
+    "terminal to debug it, or take the line out"
+)
+
+_refused = 0
+_asking: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+
+
+@contextlib.contextmanager
+def prompts_refused() -> Iterator[None]:
+    """In plain Python, `getpass()` is an error in a call, and so is `breakpoint()` without a terminal.
+
+    Both are there once in a process: what is not in a call asks as ever.
+    """
+    global _refused, _asking
+    if running_shell() is not None:  # which asks where its user is
+        yield
+        return
+    import getpass  # few Models need it
+
+    def refusing(ask: Callable[..., Any], text: str) -> Callable[..., Any]:
+        def asked(*args: Any, **options: Any) -> Any:
+            if current_call() is not None:
+                raise RuntimeError(text)
+            return ask(*args, **options)
+
+        return asked
+
+    with _making:
+        _refused += 1
+        if _asking is None:
+            _asking = getpass.getpass, sys.breakpointhook
+            getpass.getpass = refusing(getpass.getpass, _NOBODY.format("getpass()"))
+            if not _debugs():
+                sys.breakpointhook = refusing(sys.breakpointhook, _NO_TERMINAL)
+    try:
+        yield
+    finally:
+        with _making:
+            _refused -= 1
+            if not _refused:
+                getpass.getpass, sys.breakpointhook = _asking
+                _asking = None
+
+
+def _debugs() -> bool:
+    """Whether somebody can type into pdb, or the user has another debugger."""
+    own = sys.breakpointhook is not sys.__breakpointhook__ or "PYTHONBREAKPOINT" in os.environ
+    return own or (sys.stdin is not None and sys.stdin.isatty())
 
 
 def end_call(code: object = None) -> NoReturn:

@@ -29,8 +29,8 @@ __all__ = ["EVENT", "call", "install"]
 #: Messages of ours on iopub: a type that no frontend shows.
 EVENT = "application/vnd.restified-magics.event+json"
 
-_INPUT = (
-    "input() cannot be used in a Model: there is nobody to answer. Make it a parameter "
+_NOBODY = (
+    "{} cannot be used in a Model: there is nobody to answer. Make it a parameter "
     "(a cell with the tag `parameters`), or give that cell the tag `skip`"
 )
 
@@ -53,7 +53,7 @@ def install(shell):
     shell.user_ns["exit"] = shell.user_ns["quit"] = _end_call
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:
-        kernel.raw_input = kernel.getpass = _refuse_input
+        kernel.raw_input, kernel.getpass = _refusing("input()"), _refusing("getpass()")
     warnings.filterwarnings("ignore", "To exit: use")
     shell.run_cell("None", silent=True)  # what the first cell would pay for
 
@@ -434,8 +434,11 @@ def _message(error):
         return f"<its message raised {type(broken).__name__}>"
 
 
-def _refuse_input(*_args, **_options):
-    raise RuntimeError(_INPUT)
+def _refusing(name):
+    def refuse(*_args, **_options):
+        raise RuntimeError(_NOBODY.format(name))
+
+    return refuse
 
 
 def _end_call(code=None):
