@@ -33,6 +33,7 @@ def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     put(root, "doubled.ipynb", parameters("x = 1"), returns("x * 2"))
     put(root, "numbers.ipynb", parameters("x: list[int] = []"), returns("len(x)"))
+    put(root, "anything.ipynb", parameters("x = None"), returns("len(x)"))
     put(root, "fails.ipynb", parameters("x = 1"), returns("1 / 0"))
     put(root, "slow.ipynb", "import time\ntime.sleep(1000)", returns("1"))
     put(root, "huge_message.ipynb", returns("int('x' * 50_000_000)"))
@@ -152,3 +153,24 @@ def test_a_large_body_keeps_nobody_waiting(server):
     assert answered > 3  # while the body came, was read, and was found wrong
     assert refused[0].status == 422
     assert "has 100,000 problems inside" in refused[0].json["parameters"]["x"]
+
+
+def test_more_lists_and_objects_than_are_taken(server):
+    """Millions of small lists are refused before they are read, which would let nobody else be answered."""
+    most = [[], {}, [{}]] * 62_499 + [[]]  # with the list, and with the body itself, 250,000 of them
+    fits = server.post("anything.ipynb", {"x": [*most, []]})
+    assert (fits.status, fits.body) == (200, b"187499")
+    refused = server.post("anything.ipynb", {"x": [*most, [], []]})
+    assert refused.status == 413
+    assert "max_containers" in refused.json["detail"]
+    started = time.monotonic()
+    assert server.post("anything.ipynb", b'{"x":[' + b"[]," * 1_390_000 + b"0]}").status == 413
+    assert time.monotonic() - started < 2.0  # where they are read it is some ten
+
+
+@pytest.mark.parametrize("text", ["[", '"[', '\\"[{', "\\", '[\\\\"'])
+def test_brackets_in_text_are_no_lists(server, text):
+    """What looks like a list and stands in a text is text, whatever stands around it."""
+    values = [text] * 300_000
+    answer = server.post("anything.ipynb", {"x": values})
+    assert (answer.status, answer.body) == (200, b"300000")

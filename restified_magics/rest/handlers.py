@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import json
 import uuid
@@ -25,11 +26,13 @@ from restified_magics.rest.problems import Problem, problem_of
 from restified_magics.rest.request_values import RESERVED, from_body, from_query
 from restified_magics.rest.service import CallRequest, CallService
 
-__all__ = ["MAX_BODY", "MAX_VALUES", "SERVICE", "handlers"]
+__all__ = ["MAX_BODY", "MAX_CONTAINERS", "MAX_VALUES", "SERVICE", "handlers"]
 
-#: Keys of the application's settings: the `CallService`, bytes of a body, values of a query.
+#: Keys of the application's settings: the `CallService`, bytes of a body, lists and objects in it, values of
+#: a query.
 SERVICE = "restified_service"
 MAX_BODY = "restified_max_body"
+MAX_CONTAINERS = "restified_max_containers"
 MAX_VALUES = "restified_max_values"
 
 _LARGE = 1 << 14  # bytes: reading more is not for the event loop
@@ -243,10 +246,8 @@ class CallHandler(RestHandler):
         body = b"".join(self._body)
         self._body.clear()
         content_type = self.request.headers.get("Content-Type")
-        if len(body) > _LARGE:
-            values = await asyncio.to_thread(from_body, body, content_type)
-        else:
-            values = from_body(body, content_type)
+        read = functools.partial(from_body, body, content_type, most=self.settings[MAX_CONTAINERS])
+        values = await asyncio.to_thread(read) if len(body) > _LARGE else read()
         await self._answer(path, values, from_text=False)
 
     def _is_alone(self) -> bool:

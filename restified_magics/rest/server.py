@@ -12,7 +12,7 @@ from traitlets import Bool, Enum, Float, Int, List, TraitError, Unicode, validat
 from restified_magics.rest import metrics
 from restified_magics.rest.dask_calls import DaskCalls
 from restified_magics.rest.failed_runs import FailedRuns
-from restified_magics.rest.handlers import MAX_BODY, MAX_VALUES, SERVICE, handlers
+from restified_magics.rest.handlers import MAX_BODY, MAX_CONTAINERS, MAX_VALUES, SERVICE, handlers
 from restified_magics.rest.jobs import Jobs
 from restified_magics.rest.problems import Shown
 from restified_magics.rest.served import ServedNotebooks
@@ -56,6 +56,12 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         "them become faster by as much as their import takes.",
     ).tag(config=True)
     max_body_bytes = Int(4 << 20, min=1, help="Bytes that the body of a request may have.").tag(config=True)
+    max_containers = Int(
+        250_000,
+        min=1,
+        help="Lists and objects that the body of a request may have. While millions of them are read, the "
+        "server answers nobody.",
+    ).tag(config=True)
     max_values = Int(200, min=1, help="How many values the query of a URL may have.").tag(config=True)
     max_result_bytes = Int(128 << 20, min=1, help="Bytes that the answer to a call may have.").tag(
         config=True
@@ -139,7 +145,14 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         )
         metrics.RUNNING.set_function(lambda: service.running)
         metrics.WAITING.set_function(lambda: service.waiting)
-        self.settings.update({SERVICE: service, MAX_BODY: self.max_body_bytes, MAX_VALUES: self.max_values})
+        self.settings.update(
+            {
+                SERVICE: service,
+                MAX_BODY: self.max_body_bytes,
+                MAX_CONTAINERS: self.max_containers,
+                MAX_VALUES: self.max_values,
+            }
+        )
         if self.warm:
             service.warm()
 
