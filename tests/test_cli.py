@@ -13,7 +13,7 @@ import time
 import pytest
 from conftest import cell, parameters, returns
 
-from restified_magics.command_line.cli import COMMANDS, main
+from restified_magics.command_line.commands import COMMANDS, main
 
 
 @pytest.fixture
@@ -233,6 +233,19 @@ def test_interrupt_is_130(write, tmp_path):
     cells = json.loads((tmp_path / "stopped.ipynb").read_text())["cells"]
     assert cells[0]["outputs"][0]["text"] == "first\n"
     assert cells[1]["outputs"][-1]["ename"] == "KeyboardInterrupt"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("module", ["click", "decimal"])
+def test_interrupt_while_it_imports_is_130(restified, model, tmp_path, module):
+    """Ctrl-C in the first moments is told as it is later: in a word."""
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)"
+    )
+    path = os.pathsep.join([str(tmp_path / "early"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = restified("call", "model.ipynb", env={**os.environ, "PYTHONPATH": path})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted\n")
 
 
 def test_values_from_files_and_stdin(restified, model, tmp_path):
@@ -725,7 +738,7 @@ def test_start_is_light():
         "pandas",
     )
     program = (
-        "import sys\nfrom restified_magics.command_line.cli import main\n"
+        "import sys\nfrom restified_magics.command_line.commands import main\n"
         "main(['call', 'examples/fibonacci.ipynb', 'n=20'], standalone_mode=False)\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )

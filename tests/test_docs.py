@@ -21,7 +21,7 @@ from conftest import EXAMPLES, ROOT, node, parameters, returns
 from documentation import PAGES, Block, blocks, name_of
 from rest_server import serving
 
-from restified_magics.command_line.cli import main
+from restified_magics.command_line.commands import main
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 BASH = ("bash", "sh", "shell", "console")

@@ -14,7 +14,7 @@ from documentation import PAGES, blocks, code_in, directives, name_of, prose, ro
 
 import restified_magics
 from restified_magics import errors
-from restified_magics.command_line.cli import COMMANDS, EXIT_CODES, main
+from restified_magics.command_line.commands import COMMANDS, EXIT_CODES, main
 from restified_magics.core.findings import RULES
 from restified_magics.core.notebook import TAGS
 from restified_magics.in_process.python_model import Scope
