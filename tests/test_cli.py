@@ -68,6 +68,7 @@ def test_call_gives_the_value_on_stdout_and_nothing_else(restified, model):
         ),
         (["call", "model.ipynb", "x"], 2, "'x' is no value. Write name=value"),
         (["call", "model.ipynb", "x=1e400"], 2, "x is too large for a number of 64 bits"),
+        (["call", "model.ipynb", "half=1e-400"], 2, "half is too close to 0 for a number of 64 bits"),
         (["call", "model.ipynb", "@large.json"], 2, "@large.json: 1e400 is too large for a number"),
         (["call", "modell.ipynb"], 2, "there is no such file .* Did you mean 'model.ipynb'"),
         (["call"], 2, "Missing argument 'NOTEBOOK'"),

@@ -253,6 +253,42 @@ def test_digits_that_would_be_infinite_in_json_are_refused():
     assert read_json(wanted, load_json("1e300")) == 1e300
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (float, "1e-400"),
+        (float, " -1_0.5E-400 "),
+        (float, "0." + "0" * 400 + "1"),
+        (int | float, "1e-400"),
+        (list[float], "1, 1e-400"),
+        (list[float], "[1, 1e-400]"),
+        (object, "1e-400"),
+        (object, "(1, 1e-400)"),
+        (object, "[1e-400j]"),
+    ],
+)
+def test_digits_that_would_be_zero_are_refused(kind, text):
+    """A number that is not 0 never becomes 0 in silence."""
+    with pytest.raises(ValueError, match="too close to 0 for a number of 64 bits"):
+        read_text(Parameter("x", type=kind, declared=True), text)
+
+
+def test_digits_that_would_be_zero_in_json_are_refused():
+    """In JSON as in text, and in text that JSON holds."""
+    with pytest.raises(ValueError, match=r"1e-400 is too close to 0 for a number of 64 bits"):
+        load_json('{"x": [1.5, 1e-400]}')
+    with pytest.raises(ValueError, match=r"^is too close to 0"):
+        read_json(Parameter("x", type=float, declared=True), "1e-400")
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "0e5", "-0.0", "0e-999", "5e-324", "2.2e-310", "00.00"])
+def test_what_a_float_holds_is_read_down_to_the_smallest(text):
+    """Zero may be written in any way, and the numbers next to it are numbers."""
+    for kind in (float, int | float, object):
+        assert read_text(Parameter("x", type=kind, declared=True), text) in (float(text), text)
+    assert read_text(Parameter("x", type=float, declared=True), text) == float(text)
+
+
 def test_infinity_can_be_written():
     """And what no float holds is exact as a whole number, and text beside `str`."""
     wanted = Parameter("x", type=float, declared=True)

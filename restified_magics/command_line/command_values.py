@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TextIO
 import click
 
 from restified_magics.signature.parameters import Parameter, bind
-from restified_magics.signature.reading import TooLarge, load_json, read_json, read_text
+from restified_magics.signature.reading import OutOfRange, load_json, read_json, read_text
 
 __all__ = ["Given", "given_values", "opened_text", "read_given", "read_values"]
 
@@ -144,7 +144,7 @@ def _content(source: str, word: str) -> str:
 def _json(content: str, word: str) -> Any:
     try:
         return load_json(content)
-    except TooLarge as error:
+    except OutOfRange as error:
         raise click.UsageError(f"{word}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{word}: is not JSON: {error}") from None

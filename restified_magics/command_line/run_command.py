@@ -13,7 +13,7 @@ from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import WordsKept, complete_notebook, complete_pair
 from restified_magics.command_line.terminal import check_output, results_only
 from restified_magics.engines import Engine, open_model
-from restified_magics.signature.reading import TooLarge, load_json
+from restified_magics.signature.reading import OutOfRange, load_json
 
 __all__ = ["command"]
 
@@ -108,7 +108,7 @@ def _of_file(file: str) -> dict[str, Given]:
 def _of_yaml(content: str, source: str) -> dict[str, Given]:
     try:
         values: Any = load_json(content)
-    except TooLarge as error:
+    except OutOfRange as error:
         raise click.UsageError(f"{source}: {error}") from None
     except ValueError:
         import yaml  # type: ignore[import-untyped]  # papermill brings it; JSON needs none of it

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from restified_magics.rest.problems import Problem
+from restified_magics.signature.reading import finite
 
 __all__ = ["RESERVED", "from_body", "from_query"]
 
@@ -72,7 +72,7 @@ def from_body(body: bytes, content_type: str | None, *, most: int) -> dict[str, 
     _check_shape(body, most)
     try:
         text = body.decode("utf-8")
-        values = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_object)
+        values = json.loads(text, parse_constant=_refuse, parse_float=finite, object_pairs_hook=_object)
         if "\\u" in text:
             json.dumps(values, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -118,13 +118,6 @@ def _is_utf8(options: str) -> bool:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text[:80]} is too large for a number")
-    return number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

@@ -7,8 +7,8 @@ takes a float too, since ``alpha = 1`` often means 1.0. What is read goes throug
 What text means:
 
 - bool: ``true``, ``false``, ``yes``, ``no``, ``on``, ``off``, ``1``, ``0``, in any case.
-- numbers as Python writes them, but none in digits that would be infinite; dates, times and durations in
-  ISO 8601.
+- numbers as Python writes them, but no digits that no float holds, as ``1e400`` and ``1e-400``; dates, times
+  and durations in ISO 8601.
 - None, where the type allows it: empty, ``None`` or ``null``. Beside ``str``, text is always text.
 - one of several choices: as it is shown; a member of an Enum by its name or its value.
 - a list, tuple or set: JSON or a Python literal, or items separated by commas.
@@ -38,11 +38,12 @@ from restified_magics.core.telling import shorten
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.signature.plain_types import alternatives, bare, origin
 
-__all__ = ["TooLarge", "as_text", "bind_json", "bind_text", "load_json", "read_json", "read_text"]
+__all__ = ["OutOfRange", "as_text", "bind_json", "bind_text", "finite", "load_json", "read_json", "read_text"]
 
 _NONE = ("", "none", "null")
 _WHOLE = re.compile(r"\s*[+-]?\d+(_\d+)*\s*")
 _DIGITS = re.compile(r"\s*[+-]?[\d_]*\.?[\d_]*([eE][+-]?[\d_]+)?\s*")  # and not nan or infinity
+_NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 _MOST_DIGITS = 4300  # of a whole number in text; Python reads no more by default
 _LONGEST_LITERAL = 1_000_000  # characters; JSON has no limit, Python's parser is slow and deep
 _SEVERAL = (
@@ -58,23 +59,24 @@ _SEVERAL = (
     collections.abc.MutableSet,
 )
 _TOO_LARGE = "is too large for a number of 64 bits"
+_TOO_SMALL = "is too close to 0 for a number of 64 bits"
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
-class TooLarge(ValueError):  # noqa: N818 - it is said of the number
+class OutOfRange(ValueError):  # noqa: N818 - it is said of the number
     """A number is written in digits, and no float holds it."""
 
 
 def load_json(text: str) -> Any:
-    """What JSON says. Raises `TooLarge` for a number that would be infinite, else ValueError as `json.loads`.
+    """What JSON says. Raises `OutOfRange` for a number that no float holds, else ValueError as `json.loads`.
 
     Example:
         >>> load_json('{"n": 1e400}')
         Traceback (most recent call last):
             ...
-        restified_magics.signature.reading.TooLarge: 1e400 is too large for a number of 64 bits
+        restified_magics.signature.reading.OutOfRange: 1e400 is too large for a number of 64 bits
     """
-    return json.loads(text, parse_float=_finite)
+    return json.loads(text, parse_float=finite)
 
 
 def read_text(parameter: Parameter, text: str | Sequence[str]) -> Any:
@@ -132,8 +134,8 @@ def read_json(parameter: Parameter, value: Any) -> Any:
     if isinstance(value, int | float) and _is_of_calendar(wanted.type):
         return read_text(parameter, str(value))  # refuses it; pydantic would make a day of 1970 of it
     origins = {origin(kind) for kind in alternatives(wanted.type)}
-    if isinstance(value, str) and _is_too_large(value, origins):
-        raise ValueError(_TOO_LARGE)
+    if isinstance(value, str) and (problem := _out_of_range(value, origins)):
+        raise ValueError(problem)
     if isinstance(value, int) and float in origins and int not in origins and abs(value) > sys.float_info.max:
         raise ValueError(_TOO_LARGE)
     return wanted.coerce(value)
@@ -220,8 +222,8 @@ def _union(annotation: Any, text: str) -> Any:
         return None
     if str not in origins and origins & {int, float} and len(text) > _MOST_DIGITS and _WHOLE.fullmatch(text):
         raise ValueError(f"must have at most {_MOST_DIGITS} digits")  # as a float it would be infinite
-    if _is_too_large(text, origins):
-        raise ValueError(_TOO_LARGE)
+    if problem := _out_of_range(text, origins):
+        raise ValueError(problem)
     kinds = tuple(kind for kind in kinds if kind is not type(None))
     for kind in kinds:
         if origin(kind) is int and float in origins and not _WHOLE.fullmatch(text):
@@ -233,31 +235,44 @@ def _union(annotation: Any, text: str) -> Any:
     return text
 
 
-def _is_too_large(text: str, origins: Collection[Any]) -> bool:
-    """Whether text that these types would read as a number is none that a float holds."""
+def _out_of_range(text: str, origins: Collection[Any]) -> str:
+    """What is wrong with a text that these types would read as a number that no float holds; or nothing."""
     if float not in origins or str in origins or (int in origins and _WHOLE.fullmatch(text)):
-        return False
-    return _is_infinite(text)
+        return ""
+    return _no_float(text)
 
 
-def _is_infinite(digits: str) -> bool:
+def _no_float(digits: str) -> str:
     try:
-        return _DIGITS.fullmatch(digits) is not None and math.isinf(float(digits))
+        value = float(digits) if _DIGITS.fullmatch(digits) else 1.0
     except ValueError:  # no number
-        return False
+        return ""
+    if math.isinf(value):
+        return _TOO_LARGE
+    return _TOO_SMALL if value == 0 and _NOT_ZERO.match(digits) else ""
 
 
-def _finite(digits: str) -> float:
-    if _is_infinite(digits):
-        raise TooLarge(f"{shorten(digits) if len(digits) > 40 else digits} {_TOO_LARGE}")
+def finite(digits: str) -> float:
+    """The float that digits say; it is another number in silence neither at the end nor near 0.
+
+    Raises:
+        OutOfRange: no float holds it.
+
+    Example:
+        >>> finite("5e-324"), finite("0e5")
+        (5e-324, 0.0)
+    """
+    problem = _no_float(digits)
+    if problem:
+        raise OutOfRange(f"{shorten(digits) if len(digits) > 40 else digits} {problem}")
     return float(digits)
 
 
 def _plain(kind: Any, text: str) -> Any:
     """What a text is by one type, as far as pydantic would not read it from the text itself."""
     cls = origin(kind)
-    if cls is float and _is_infinite(text):  # beside `str` it is text
-        raise ValueError(_TOO_LARGE)
+    if cls is float and (problem := _no_float(text)):  # beside `str` it is text
+        raise ValueError(problem)
     if cls in (Any, object):
         return _guess(text)
     if cls is Literal:
@@ -324,28 +339,36 @@ def _structure(text: str) -> Any:
     """The JSON or the Python literal that a text is, else the text."""
     try:
         return load_json(text)
-    except TooLarge as error:
+    except OutOfRange as error:
         raise ValueError(_of_number(str(error), text)) from None
     except (ValueError, RecursionError):
         pass
     if len(text) > _LONGEST_LITERAL:
         return text
+    stripped = text.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-        if not any(isinstance(node, ast.Constant) and _is_too_far(node.value) for node in ast.walk(tree)):
+        tree = ast.parse(stripped, mode="eval")
+        problem = next(filter(None, (_of_constant(node, stripped) for node in ast.walk(tree))), None)
+        if problem is None:
             return ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return text
-    raise ValueError(f"has a number that {_TOO_LARGE}")
+    raise ValueError(f"has a number that {problem}")
 
 
 def _of_number(told: str, text: str) -> str:
     """The words after the parameter's name: it is this number, or it has it in it."""
-    return _TOO_LARGE if _DIGITS.fullmatch(text) else f"has {told.replace(' is ', ', which is ', 1)}"
+    return _no_float(text) or f"has {told.replace(' is ', ', which is ', 1)}"
 
 
-def _is_too_far(constant: Any) -> bool:
-    return isinstance(constant, float | complex) and math.isinf(abs(constant))
+def _of_constant(node: ast.AST, text: str) -> str:
+    """What is wrong with a number in a Python literal; or nothing."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, float | complex):
+        return ""
+    if math.isinf(abs(node.value)):
+        return _TOO_LARGE
+    digits = "" if node.value else ast.get_source_segment(text, node)
+    return _no_float((digits or "").rstrip("jJ"))
 
 
 def _guess(text: str) -> Any:
