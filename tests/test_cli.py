@@ -388,6 +388,18 @@ def test_map_writes_a_row_for_each_row(restified, model, tmp_path):
     assert "2call" in done.stderr.replace(" ", "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lines_of_several_processes_do_not_mix(restified, write, unbuffered):
+    """What the calls of a sweep print stays in whole lines, however Python buffers."""
+    write(parameters("x = 1"), "for i in range(3000):\n    print(str(x) * 40, 'and', i)", returns("x"))
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    grid = "x=" + ",".join("12345678")
+    done = restified("map", "model.ipynb", "--grid", grid, "--workers", "2", "-q", env=environment)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (0, 24_000)
+    assert not [line for line in lines if not re.fullmatch(r"(\d)\1{39} and \d+", line)]
+
+
 def test_map_of_a_grid_as_json(restified, write):
     """`--grid` calls all combinations, and `--json` writes a line for each."""
     write(parameters("x = 1\ny: str = ''"), returns("f'{x}{y}'"))

@@ -73,6 +73,7 @@ def serve(connection: Connection, initializer: Callable[[], object] | None = Non
     """Wait for one task, do it, and wait to be killed."""
     global _own, _parent
     _be_alone()
+    _write_by_lines()
     # a spawned one is a daemon, so that its parent need not wait for it; it may have children all the same
     process: Any = multiprocessing.process.current_process()
     process._config["daemon"] = False
@@ -126,6 +127,14 @@ def _be_alone() -> None:
             os.setsid()
     if _libc is not None:
         _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def _write_by_lines() -> None:
+    """Each line that is printed goes out at once and whole, so that those of several processes do not mix."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # there is none where there is no stream
+        if reconfigure is not None:
+            reconfigure(line_buffering=True, write_through=False)
 
 
 def _prepare(setting: Mapping[str, Any]) -> None:
