@@ -22,6 +22,11 @@ PUBLIC = {
     "echo.ipynb": [parameters("x = 1\ny = None\ntoken = 'none'"), returns("[x, y, token]")],
     "sum.ipynb": [parameters("x: int = 1"), returns("x + 1")],
     "text.ipynb": [parameters("s: str = ''"), returns("s")],
+    "depth.ipynb": [
+        parameters("y = None"),
+        "depth = 0\nwhile y:\n    y = y[0] if isinstance(y, list) else y['a']\n    depth += 1",
+        returns("depth"),
+    ],
     "marks.ipynb": [
         parameters("path = 'x'"),
         "import pathlib\npathlib.Path(path).write_text('ran')",
@@ -236,10 +241,21 @@ def test_bodies(server, body, status):
 
 
 @pytest.mark.parametrize("start", [b"[", b'{"a":', b'{"y":[{"a":'])
-def test_deep_nesting_is_refused_at_once(server, start):
-    """A body nested 100,000 deep is refused: it would be minutes, which no request has, or a crash."""
-    body = b'{"y":' + start * (100_000 if len(start) < 10 else 90_000)
-    assert server.post("echo.ipynb", body).status == 400
+@pytest.mark.parametrize("deep", [501, 600, 950, 1000, 100_000])
+def test_deep_nesting_is_refused_at_once(server, start, deep):
+    """A value that is nested more than 500 deep is refused, and the limit told: no stack holds any depth."""
+    levels = start.count(b"[") + start.count(b"{")
+    answer = server.post("echo.ipynb", b'{"y":' + start * -(-deep // levels))
+    assert answer.status == 400
+    assert "a value may be 500 lists and objects" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")])
+def test_deep_nesting_is_taken(server, start, end):
+    """A value that is nested 500 deep arrives as it is."""
+    times = 500 // (start.count(b"[") + start.count(b"{"))
+    answer = server.post("depth.ipynb", b'{"y":' + start * times + b"0" + end * times + b"}")
+    assert (answer.status, answer.body) == (200, b"500")
 
 
 @pytest.mark.parametrize(

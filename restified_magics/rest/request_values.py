@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -10,12 +11,16 @@ from urllib.parse import parse_qsl
 from restified_magics.rest.problems import Problem
 from restified_magics.signature.reading import finite
 
-__all__ = ["RESERVED", "from_body", "from_query"]
+__all__ = ["DEEPEST", "RESERVED", "from_body", "from_query"]
 
 #: Names of the query that are Jupyter's own: credentials, which no notebook sees. A parameter that is
 #: called `token` is given in a body.
 RESERVED = frozenset({"token", "_xsrf", "no_track_activity"})
 
+#: How many lists and objects of a value may be one in another.
+DEEPEST = 500
+
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
@@ -79,8 +84,6 @@ def from_body(body: bytes, content_type: str | None, *, most: int) -> dict[str, 
         raise Problem(400, "The body has half of a surrogate pair, which is no character.") from None
     except UnicodeDecodeError:
         raise Problem(400, "The body is not UTF-8.") from None
-    except RecursionError:
-        raise Problem(400, "The body is nested too deep.") from None
     except ValueError as error:
         raise Problem(400, f"The body is not valid JSON: {error}") from None
     if not isinstance(values, dict):
@@ -94,8 +97,9 @@ _KINDS = {list: "a list", str: "text", int: "a number", float: "a number", bool:
 
 
 def _check_shape(body: bytes, most: int) -> None:
-    """Refuse what no thread but this one could run beside: to read millions of lists is one call of C."""
-    if _opened(body) <= most:
+    """Refuse what lets no other thread run while it is read, by one call of C, or is nested too deep."""
+    deepest = DEEPEST + 1  # with the object that the body is
+    if _opened(body) <= min(most, deepest):
         return
     marks = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_MARKS).replace(b'""', b"")
     brackets = b"".join(marks.split(b'"')[::2])  # those that are in no text
@@ -104,6 +108,10 @@ def _check_shape(body: bytes, most: int) -> None:
             413,
             f"The body has more than {most} lists and objects. Send fewer, or raise "
             "RestifiedApp.max_containers.",
+        )
+    if any(depth > deepest for depth in itertools.accumulate(map(_STEPS.__getitem__, brackets))):
+        raise Problem(
+            400, f"The body is nested too deep: a value may be {DEEPEST} lists and objects, one in another."
         )
 
 

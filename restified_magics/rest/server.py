@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -15,6 +16,7 @@ from restified_magics.rest.failed_runs import FailedRuns
 from restified_magics.rest.handlers import MAX_BODY, MAX_CONTAINERS, MAX_VALUES, SERVICE, handlers
 from restified_magics.rest.jobs import Jobs
 from restified_magics.rest.problems import Shown
+from restified_magics.rest.request_values import DEEPEST
 from restified_magics.rest.served import ServedNotebooks
 from restified_magics.rest.service import CallService, Limits
 
@@ -114,6 +116,8 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         """Make the service."""
         if not self._linked:  # Jupyter goes on with the defaults, where all that was forbidden is allowed
             raise RuntimeError("RestifiedApp is misconfigured, as the log says above: nothing is served")
+        # to hand over a value, pickle (of Python 3.11) calls itself twice for each list in a list
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEEPEST))
         contents = self.serverapp.contents_manager
         refused = [*self.refused]
         if self.failed_runs_dir:

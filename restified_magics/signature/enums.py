@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import itertools
 import types
 from enum import Enum, EnumType, Flag
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -79,14 +80,15 @@ def revive(value: Any, namespace: Mapping[str, Any]) -> Any:
     if isinstance(cls, NotebookEnumType):
         own = namespace.get(cls.__name__)
         return own_member(own, value) if isinstance(own, EnumType) else value
+    if cls not in (dict, list, tuple, set, frozenset):
+        return value
+    spaces = itertools.repeat(namespace)  # by map, since a comprehension is one more frame for each level
+    items = list(map(revive, value, spaces))
     if cls is dict:
-        pairs = [(revive(key, namespace), revive(item, namespace)) for key, item in value.items()]
+        pairs = list(zip(items, map(revive, value.values(), spaces), strict=True))
         changed = any(a is not c or b is not d for (a, b), (c, d) in zip(pairs, value.items(), strict=True))
         return dict(pairs) if changed else value
-    if cls in (list, tuple, set, frozenset):
-        items = [revive(item, namespace) for item in value]
-        return cls(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
-    return value
+    return cls(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
 
 
 def own_member(cls: Any, value: Any) -> Any:
