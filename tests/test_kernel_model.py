@@ -23,6 +23,7 @@ from conftest import ROOT, cell, node, parameters, returns
 
 from restified_magics import CellError, KernelModel, ModelTimeout, NotebookError, ParameterError
 from restified_magics.errors import KernelDied, ReturnError
+from restified_magics.in_kernel import kernel_python
 from restified_magics.in_kernel.kernel_pool import KernelPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="counts processes as POSIX has them")
@@ -576,6 +577,30 @@ def test_error_in_a_cell_is_no_success():
     assert (caught.value.cell, caught.value.ename) == (2, "ZeroDivisionError")
     assert [len(outputs) for outputs in caught.value.result.outputs] == [1, 1, 0, 0]
     assert KernelModel(node(cell("1 / 0", "raises-exception"), returns("4")))() == 4
+
+
+def test_traceback_that_a_cell_shows_itself_is_an_output():
+    """It ends no cell, and is kept also where nothing is put out after it."""
+    shown = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    get_ipython().showtraceback()"
+    outputs = KernelModel(node(shown, "x = 1")).run().outputs
+    assert [[output["ename"] for output in each] for each in outputs] == [["ZeroDivisionError"], []]
+
+
+def test_a_kernel_that_shares_no_file_tells_its_cells_by_messages(monkeypatch, tmp_path):
+    """As one on another machine: progress, outputs and errors have their cells all the same."""
+    bootstrap = kernel_python._bootstrap
+    monkeypatch.setattr(kernel_python, "_bootstrap", lambda _path: bootstrap(str(tmp_path / "none" / "mark")))
+    go = tmp_path / "go"
+    waits = f"import os\nwhile not os.path.exists({str(go)!r}): pass"
+    with KernelModel(node("x = 1", waits, "print('two')", "1 / 0"), cwd=tmp_path, timeout=60) as model:
+        run = model.start()
+        while run.progress.cell != 2 and not run.wait(0.01):
+            pass
+        go.touch()
+        with pytest.raises(CellError) as caught:
+            run.value(60)
+    assert caught.value.cell == 4
+    assert [len(outputs) for outputs in run.outputs()] == [0, 0, 1, 1]
 
 
 # ---------------------------------------------------------------- many calls

@@ -29,7 +29,8 @@ from restified_magics.errors import KernelDied
 from restified_magics.in_kernel.fork_server import ForkProvisioner, can_fork
 from restified_magics.in_kernel.keeper import keeper
 from restified_magics.in_kernel.kernel_connection import Connection, ForMessages, Message, context
-from restified_magics.in_kernel.steps import Steps, drive_async
+from restified_magics.in_kernel.mark import CallMark
+from restified_magics.in_kernel.steps import MOMENT, Steps, drive_async
 from restified_magics.in_kernel.warden import warden
 
 __all__ = ["BrokenKernelSpec", "Kernel", "TimeIsUp", "installed_kernels", "kernel_spec"]
@@ -107,6 +108,8 @@ class Kernel:
         name: of its kernelspec.
         info: what it says of itself, the content of a ``kernel_info_reply``.
         usable: False once it cannot be expected to answer any more.
+        mark: where a call in it is; a kernel that knows nothing of it writes nothing there.
+        mark_path: the file of the mark.
     """
 
     def __init__(self, name: str) -> None:
@@ -115,6 +118,8 @@ class Kernel:
         self.usable = True
         self.closing = False
         self._folder = tempfile.mkdtemp(prefix="k", dir=_home())
+        self.mark_path = self.file("mark")
+        self.mark = CallMark(self.mark_path)
         self._manager = AsyncKernelManager(
             kernel_name=name,
             connection_file=os.path.join(self._folder, "kernel.json"),
@@ -232,6 +237,7 @@ class Kernel:
         content: dict[str, Any],
         *,
         hear: Hear,
+        look: Callable[[], None] = lambda: None,
         deadline: Deadline | None = None,
         buffers: Sequence[bytes | memoryview] = (),
         patience: float = _LOST,
@@ -246,6 +252,7 @@ class Kernel:
             kind: the message's type.
             content: its content.
             hear: gets each message that the request puts out.
+            look: is called while the kernel is busy, some times a second.
             deadline: when it is interrupted.
             buffers: binary parts of the message.
             patience: seconds to wait for the end of the outputs once the reply is there; where it is given,
@@ -267,7 +274,8 @@ class Kernel:
         while not answers.complete:
             ends = until if answers.reply is None or stopped is not None else heard + patience
             try:
-                left = None if ends is None else ends - time.monotonic()
+                look()
+                left = MOMENT if ends is None else min(MOMENT, ends - time.monotonic())
                 yield ForMessages(connection, self._ended, left)
             except GeneratorExit:
                 raise
@@ -296,8 +304,7 @@ class Kernel:
         return answers.reply
 
     def _interrupted(self, connection: Connection) -> float:
-        with contextlib.suppress(OSError), open(self.file("stop"), "w"):
-            pass  # seen by a call between its cells, one of which may have caught the interrupt
+        self.mark.stop()  # seen by a call between its cells, one of which may have caught the interrupt
         if self._manager.kernel_spec.interrupt_mode == "message":
             connection.send("interrupt_request", {}, channel="control")
         else:
@@ -399,6 +406,7 @@ class Kernel:
         watching = warden()
         if watching is not None and self._group:
             watching.forget(self._group)
+        self.mark.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _kill_group(self) -> None:

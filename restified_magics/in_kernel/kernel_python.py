@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import importlib.resources
 import json
-import os
 import secrets
 from typing import Any
 
@@ -15,7 +13,7 @@ from restified_magics.core.calls import Call
 from restified_magics.core.deadline import Deadline
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.source import joined_magics
-from restified_magics.errors import CellError, KernelDied, ParameterError, ReturnError
+from restified_magics.errors import CellError, ParameterError, ReturnError
 from restified_magics.in_kernel.kernel_connection import Message
 from restified_magics.in_kernel.kernel_process import Kernel
 from restified_magics.in_kernel.outlets import Outlet
@@ -39,22 +37,27 @@ for name, source in sources.items():
     setattr(package, name, module)
     exec(compile(source, "<_restified." + name + ">", "exec"), module.__dict__)
 sys.modules["_restified_kernel"] = package.kernel_side
-package.kernel_side.install(get_ipython())
+package.kernel_side.install(get_ipython(), mark)
 """
 
 
 @functools.cache
-def _bootstrap() -> str:
-    """The expression that makes our modules in a kernel and leaves no name there."""
+def _sources() -> dict[str, str]:
+    """The modules that a kernel gets."""
     folder = importlib.resources.files("restified_magics.wire")
-    sources = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
-    return f"exec({_LOADER!r}, {{'sources': {sources!r}, 'get_ipython': get_ipython}})"
+    return {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
+
+
+def _bootstrap(mark: str) -> str:
+    """The expression that makes our modules in a kernel and leaves no name there."""
+    names = f"{{'sources': {_sources()!r}, 'mark': {mark!r}, 'get_ipython': get_ipython}}"
+    return f"exec({_LOADER!r}, {names})"
 
 
 def prepare(kernel: Kernel) -> Steps[None]:
     """Give a kernel what calls need in it."""
     errors: list[Message] = []
-    reply = yield from kernel.ask("execute_request", _code(_bootstrap()), hear=errors.append)
+    reply = yield from kernel.ask("execute_request", _code(_bootstrap(kernel.mark_path)), hear=errors.append)
     content = reply["content"]
     if content["status"] != "ok":
         raise RuntimeError(
@@ -92,9 +95,11 @@ class PythonRequest:
         self._value: Any = None
         self._failure: Exception | None = None
         self._unreturned: str | None = None
+        cells = _cells(call.notebook)
+        self._numbers = {cell["number"] for cell in cells}
         self._request = {
             "nonce": self._nonce,
-            "cells": _cells(call.notebook),
+            "cells": cells,
             "file": None if call.notebook.path is None else str(call.notebook.path),
             "params": self._params(call),
             "record": record,
@@ -118,10 +123,8 @@ class PythonRequest:
 
     def talk(self, kernel: Kernel, outlet: Outlet, deadline: Deadline | None) -> Steps[Any]:
         """Run the cells in the kernel; return the value of the `return` cell."""
-        mark, stop = kernel.file("cell"), kernel.file("stop")
-        with contextlib.suppress(OSError):
-            os.unlink(stop)  # of the call before, in a kernel that is kept
-        payload = json.dumps({**self._request, "mark": mark, "stop": stop}).encode("ascii")
+        kernel.mark.begin()
+        payload = json.dumps(self._request).encode("ascii")
         buffers: list[Any] = []
         if str(kernel.info.get("implementation")) == "ipython":
             code, buffers = "None", [payload, *self._buffers]
@@ -136,20 +139,27 @@ class PythonRequest:
             kind, content = message["msg_type"], message["content"]
             event = content["data"].get(EVENT) if kind == "display_data" else None
             if event is None:
+                number = message["metadata"].get(EVENT)
+                if isinstance(number, int) and number in self._numbers:
+                    outlet.begin(number)
                 outlet.put(kind, content)
             elif isinstance(event, dict) and event.get("nonce") == self._nonce:  # any other is an imitation
                 self._hear(json.loads(event["body"]), message["buffers"], outlet)
 
+        def look() -> None:
+            number = kernel.mark.cell
+            if number is not None and number in self._numbers:
+                outlet.reached(number)
+
         try:
             reply = yield from kernel.ask(
-                "execute_request", _code(code), hear=hear, deadline=deadline, buffers=buffers
+                "execute_request", _code(code), hear=hear, look=look, deadline=deadline, buffers=buffers
             )
-        except KernelDied:
-            with contextlib.suppress(OSError, ValueError, IndexError), open(mark, "rb") as file:
-                outlet.begin(int(file.read()))
-            raise
+        finally:
+            look()
         if self._failure is not None:
             raise self._failure
+        outlet.settle()
         content = reply["content"]
         if content["status"] != "ok":
             raise _outside(self._call, content)
@@ -157,9 +167,8 @@ class PythonRequest:
 
     def _hear(self, event: dict[str, Any], buffers: list[memoryview], outlet: Outlet) -> None:
         kind, call = event["kind"], self._call
-        if kind == "cell":
-            outlet.begin(event["cell"])
-        elif kind == "error":
+        outlet.begin(event["cell"])
+        if kind == "error":
             failure = outlet.failed(_raised(event["error"], call.notebook))
             self._failure = self._failure or failure
         elif kind == "value":

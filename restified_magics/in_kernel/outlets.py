@@ -26,6 +26,7 @@ class Outlet:
     def __init__(self, call: Call, record: Record, limit: int | None = None) -> None:
         self._call = call
         self._recorder: Recorder | None = None
+        self._number = 0
         self._forwards = record != "quiet"
         self._error: dict[str, Any] | None = None
         if record is not None:
@@ -34,20 +35,28 @@ class Outlet:
 
     def begin(self, number: int) -> None:
         """The outputs that follow are those of the cell of this number (from 1)."""
-        self._settle()
-        self._call.cell = self._call.notebook.cells[number - 1]
+        if number == self._number:
+            return
+        self.settle()
+        self._number = number
+        self.reached(number)
         if self._recorder is not None:
             self._recorder.begin(number)
+
+    def reached(self, number: int) -> None:
+        """The call has come to the cell of this number; outputs of those before may still be on their way."""
+        if self._call.cell is None or self._call.cell.number < number:
+            self._call.cell = self._call.notebook.cells[number - 1]
 
     def put(self, kind: str, content: dict[str, Any]) -> None:
         """An output, as the kernel sends it; messages of other kinds are left alone."""
         if kind == "error":
-            self._settle()
+            self.settle()
             self._error = content  # it is told as ours, if it is the one that ends the cell
             return
         if kind not in ("stream", "display_data", "update_display_data", "execute_result", "clear_output"):
             return
-        self._settle()
+        self.settle()
         if self._recorder is not None:
             _record(self._recorder, kind, content)
         if self._forwards:
@@ -62,8 +71,8 @@ class Outlet:
             self._recorder.error(failure.ename, failure.evalue, failure.traceback)
         return None if cell.raises else failure
 
-    def _settle(self) -> None:
-        """An error message that did not end its cell is an output like others."""
+    def settle(self) -> None:
+        """Take an error message that did not end its cell as an output like others."""
         content, self._error = self._error, None
         if content is None:
             return

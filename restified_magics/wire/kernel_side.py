@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import linecache
+import mmap
 import os
 import signal
 import sys
@@ -35,17 +36,20 @@ _NOBODY = (
 )
 
 _running: Any = None
+_mark: Any = None
 _shell: Any = None
 _publisher: Any = None
 
 
-def install(shell):
+def install(shell, mark):
     """Prepare the kernel for calls, once.
 
     Args:
         shell: its IPython shell.
+        mark: the file by which the caller sees where a call is, and can stop it.
     """
-    global _shell, _publisher
+    global _shell, _publisher, _mark
+    _mark = _shared(mark)
     _shell, _publisher = shell, shell.display_pub
     shell.ast_transformers.append(_Rewriter())
     shell.showtraceback = _forgiving(shell.showtraceback)
@@ -76,8 +80,7 @@ async def call(payload, buffers=()):
             await running.run()
     finally:
         _running = None
-        if running.mark is not None:
-            os.close(running.mark)
+        _publisher.session.metadata = running.metadata
 
 
 class _Call:
@@ -89,10 +92,9 @@ class _Call:
         self.buffers = buffers
         self.files = {}
         self.above = {}
-        self.mark = _opened(request["mark"])
-        self.stop = request["stop"]
+        self.metadata = _publisher.session.metadata
         os.environ["RESTIFIED_MAGICS_CHAIN"] = request["chain"]
-        self.cell = None
+        self.cell: Any = None
         self.todo = None
         self.shown: Any = None
         self.value = None
@@ -103,12 +105,15 @@ class _Call:
 
     async def run(self):
         for cell in self.cells:
-            if os.path.exists(self.stop):
+            if _mark is not None and _mark[8]:
                 return
             self.cell = cell
-            if self.mark is not None:  # where a kernel that crashes was, since its last messages are lost
-                os.pwrite(self.mark, b"%8d" % cell["number"], 0)
-            self.tell({"kind": "cell", "cell": cell["number"]})
+            # every output says of which cell it is, so that a cell without any costs no message
+            _publisher.session.metadata = {**self.metadata, EVENT: cell["number"]}
+            if _mark is not None:
+                _mark[:8] = b"%8d" % cell["number"]
+            else:
+                self.tell({"kind": "cell"})
             error = await self.run_cell(cell)
             if self.problem is not None:
                 self.tell({"kind": "problem", "reason": self.problem})
@@ -131,9 +136,10 @@ class _Call:
         options = {"transformed_cell": code, "preprocessing_exc_tuple": problem}
         self.todo = cell
         self.shown = result = None
-        stops = _awaits_cancelled if _shell.should_run_async(source, **options) else _interrupted_at_once
+        awaits = "await" in code or "async" in code  # asking IPython compiles the cell once more
+        awaits = awaits and _shell.should_run_async(source, **options)
         try:
-            with stops(), _seen() as hidden:
+            with _awaits_cancelled() if awaits else _interrupted_at_once(), _seen() as hidden:
                 result = await _shell.run_cell_async(source, store_history=True, **options)
         except Exception:
             if self.shown is None:
@@ -162,7 +168,8 @@ class _Call:
 
     def tell(self, event, buffers=()):
         """Send a message of ours, after all that the cells have put out."""
-        body = json.dumps(event)  # as text of its own: it may hold characters that no message may
+        # as text of its own: it may hold characters that no message may
+        body = json.dumps({**event, "cell": self.cell["number"]})
         content = {"data": {EVENT: {"nonce": self.nonce, "body": body}}, "metadata": {}, "transient": {}}
         _publisher.session.send(
             _publisher.pub_socket,
@@ -262,11 +269,12 @@ class _Call:
             found = found.tb_next
 
 
-def _opened(path):
-    """A descriptor to write to, or None where that cannot be: the caller may be on another machine."""
+def _shared(path):
+    """The caller's bytes, or None where they cannot be had: the caller may be on another machine."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) if hasattr(os, "pwrite") else None
-    except OSError:
+        with open(path, "rb+") as file:
+            return mmap.mmap(file.fileno(), 0)
+    except (OSError, ValueError):
         return None
 
 
