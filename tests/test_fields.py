@@ -166,6 +166,28 @@ def test_wrong_input_is_refused(parameter, raw, message):
     assert str(caught.value) == message
 
 
+def test_a_duration_says_what_can_be_typed():
+    """Field and error tell it in plain words, and each of their examples is read."""
+    field = make_field(inferred(dt.timedelta(minutes=90)))
+    with pytest.raises(ValueError, match=r"must be a duration such as 1:30:00, 2 days or PT1H30M") as caught:
+        field.read("soon")
+    for told, examples in (
+        (field.spec()["hint"], ["1:30:00", "2 days", "90"]),
+        (str(caught.value), ["1:30:00", "2 days", "PT1H30M", "90"]),
+    ):
+        for text in examples:
+            assert text in told
+            assert isinstance(field.read(text), dt.timedelta)
+    assert field.read("2 days 1:30:00") == dt.timedelta(days=2, minutes=90)
+
+
+def test_a_colour_may_be_a_name():
+    """The picker knows `#rrggbb` only; the notebook may know more, and the field says that it gets them."""
+    field = make_field(inferred("#336699"))
+    assert "a name such as red is given as it is" in field.spec()["hint"]
+    assert [field.read(text) for text in ("red", "tab:blue", "#000000")] == ["red", "tab:blue", "#000000"]
+
+
 def test_bounds_are_never_invented():
     """A slider only where both bounds are declared."""
     assert make_field(inferred(5)).kind == "number"

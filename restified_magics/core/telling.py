@@ -80,7 +80,7 @@ _MUST_BE = {
     "string_": "text",
     "datetime_": "a date and time such as 2026-01-31T12:00",
     "date_": "a date such as 2026-01-31",
-    "time_delta_": "a duration such as PT1H30M, or seconds",
+    "time_delta_": "a duration such as 1:30:00, 2 days or PT1H30M, or seconds such as 90",
     "time_": "a time such as 12:30",
     "decimal_type": "a decimal number",
     "decimal_parsing": "a decimal number",

@@ -7,8 +7,8 @@ takes a float too, since ``alpha = 1`` often means 1.0. What is read goes throug
 What text means:
 
 - bool: ``true``, ``false``, ``yes``, ``no``, ``on``, ``off``, ``1``, ``0``, in any case.
-- numbers as Python writes them, but no digits that no float holds, as ``1e400`` and ``1e-400``; dates, times
-  and durations in ISO 8601.
+- numbers as Python writes them, but no digits that no float holds, as ``1e400`` and ``1e-400``; dates and
+  times in ISO 8601, durations also as ``1:30:00``, ``2 days`` and in seconds.
 - None, where the type allows it: empty, ``None`` or ``null``. Beside ``str``, text is always text.
 - one of several choices: as it is shown; a member of an Enum by its name or its value.
 - a list, tuple or set: JSON or a Python literal, or items separated by commas.

@@ -267,7 +267,9 @@ def _hint(made: Field) -> str:
     if made.kind == "text" and any(kind in SEVERAL for kind in kinds):
         return "Separate values by commas."
     if datetime.timedelta in kinds:
-        return "Hours, minutes, seconds: 01:30:00."
+        return "Hours, minutes and seconds as 1:30:00, days as 2 days, or seconds alone as 90."
+    if made.kind == "color":
+        return "As #336699; a name such as red is given as it is."
     if made.kind == "json":
         return "JSON."
     if made.kind == "table":
