@@ -166,6 +166,41 @@ class TextManager(AsyncLargeFileManager):
 """
 
 
+@pytest.mark.parametrize("manager", [None, "own_manager.AsyncManager"])
+def test_a_list_that_is_not_whole_says_so(tmp_path, manager):
+    """Of more notebooks than are looked at the others are missing: the page, the JSON and the log say so."""
+    root = tmp_path / "root"
+    for name in ("a", "b"):
+        put(root, f"{name}.ipynb", returns("1"))
+    (tmp_path / "own_manager.py").write_text(MANAGER)
+    config = {"RestifiedApp": {"max_listed": 2}}
+    if manager:
+        config["ServerApp"] = {"contents_manager_class": manager}
+    with serving(root, tmp_path, config) as server:
+
+        def told():
+            listed, document = (
+                server.get(f"/api/restified/{name}").json for name in ("models", "openapi.json")
+            )
+            assert [each["path"] for each in listed["models"]] == ["a.ipynb", "b.ipynb"]
+            assert len(document["paths"]) == 2
+            page = server.get("/restified/", headers={"Accept": "text/html"}).body.decode()
+            return listed["missing"], document["x-missing"], page
+
+        missing, in_document, page = told()
+        assert missing is in_document is None
+        assert "max_listed" not in page
+        put(root, "c.ipynb", returns("1"))
+        for _ in range(2):
+            missing, in_document, page = told()
+            assert missing == in_document
+            assert missing.startswith("There are more than 2 notebooks.")
+            assert missing in page
+        assert server.call("c.ipynb").json == 1
+        log = server.log.read_text()
+    assert log.count(missing) == 1
+
+
 def test_what_other_managers_find_is_not_always_meant(tmp_path):
     """Links that leave the folder, or lead in a circle; scripts that are no Models, though they can be opened."""
     (tmp_path / "own_texts.py").write_text(TEXTS)

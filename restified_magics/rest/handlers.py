@@ -305,11 +305,11 @@ class IndexHandler(RestHandler):
     async def get(self) -> None:
         """The page."""
         self.service.warm()
-        models = await self.service.models()
+        listed = await self.service.models()
         self.set_header("Content-Security-Policy", pages.POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         host = f"{self.request.protocol}://{self.request.host}"
-        page = await asyncio.to_thread(pages.index, models, self.base_url, host, self.xsrf)
+        page = await asyncio.to_thread(pages.index, listed, self.base_url, host, self.xsrf)
         self.finish(page, set_content_type="text/html; charset=utf-8")
 
 
@@ -319,8 +319,8 @@ class OpenApiHandler(RestHandler):
     @authorized("read")
     async def get(self) -> None:
         """The document, with a schema for each Model."""
-        models = await self.service.models()
-        made = await asyncio.to_thread(lambda: json.dumps(document(models, self.base_url)))
+        listed = await self.service.models()
+        made = await asyncio.to_thread(lambda: json.dumps(document(listed, self.base_url)))
         self.finish(made)
 
 
@@ -334,9 +334,9 @@ class ModelsHandler(RestHandler):
             served = await self.service.find(path)
             self.finish(json.dumps(await asyncio.to_thread(described, served, self.base_url)))
             return
-        models = await self.service.models()
-        told = await asyncio.to_thread(all_described, models, self.base_url)
-        self.finish(json.dumps({"models": told}))
+        listed = await self.service.models()
+        told = await asyncio.to_thread(all_described, listed.models, self.base_url)
+        self.finish(json.dumps({"models": told, "missing": listed.missing}))
 
 
 class JobsHandler(RestHandler):

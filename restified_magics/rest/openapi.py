@@ -13,6 +13,7 @@ from restified_magics.in_process.program import compiled
 from restified_magics.rest.problems import PROBLEMS
 from restified_magics.rest.request_values import RESERVED
 from restified_magics.rest.served import Served
+from restified_magics.rest.service import Listed
 from restified_magics.signature.json_schema import json_schema, object_schema
 from restified_magics.signature.parameters import Parameter
 
@@ -65,23 +66,25 @@ def all_described(models: Sequence[Served], base_url: str) -> list[dict[str, Any
     return told
 
 
-def document(models: Sequence[Served], base_url: str) -> dict[str, Any]:
+def document(listed: Listed, base_url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document.
 
     Args:
-        models: the Models.
+        listed: the Models.
         base_url: where Jupyter is, ``/`` or ``/user/name/``.
     """
+    about = "Each notebook is a function. A call runs it in a process of its own."
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Notebooks",
             "version": restified_magics.__version__,
-            "description": "Each notebook is a function. A call runs it in a process of its own.",
+            "description": f"{about} {listed.missing}" if listed.missing else about,
         },
+        "x-missing": listed.missing,
         "servers": [{"url": base_url.rstrip("/") or "/"}],
         "security": [{"header": []}, {"query": []}],
-        "paths": dict(_paths(models)),
+        "paths": dict(_paths(listed.models)),
         "components": {
             "schemas": {"Problem": _PROBLEM},
             "responses": {f"Problem{status}": _response(told) for status, told in PROBLEMS.items()},

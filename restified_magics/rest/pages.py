@@ -12,6 +12,7 @@ from restified_magics.core.telling import shorten
 from restified_magics.rest.openapi import url_of
 from restified_magics.rest.request_values import RESERVED
 from restified_magics.rest.served import Served
+from restified_magics.rest.service import Listed
 from restified_magics.signature.parameters import Parameter
 from restified_magics.signature.reading import as_text
 
@@ -38,23 +39,24 @@ td { border-bottom: 1px solid #f0f0f0 } a { color: #0b66c3 }
 """
 
 
-def index(models: Sequence[Served], base_url: str, host: str, xsrf: str) -> str:
+def index(listed: Listed, base_url: str, host: str, xsrf: str) -> str:
     """The page.
 
     Args:
-        models: the Models, in the order of the page.
+        listed: the Models, in the order of the page.
         base_url: where Jupyter is.
         host: protocol and host of the server, for the commands to copy.
         xsrf: the token by which a request is known to come from this page.
     """
     document = html.escape(f"{base_url}api/restified/openapi.json")
-    parts = "\n".join(_model_or_why(model, base_url, host, xsrf) for model in models)
+    parts = "\n".join(_model_or_why(model, base_url, host, xsrf) for model in listed.models)
     none = (
         "<p>There is no Model here: tag a cell of a notebook with <code>parameters</code> or "
         "<code>return</code>.</p>"
     )
     about = f'Each notebook answers at its URL. For programs: <a href="{document}">OpenAPI document</a>.'
-    return _page("Notebooks as functions", f"<p>{about}</p>{parts or none}")
+    missing = f"<p>{html.escape(listed.missing)}</p>" if listed.missing else ""
+    return _page("Notebooks as functions", f"<p>{about}</p>{missing}{parts or none}")
 
 
 def confirm(url: str, values: Sequence[tuple[str, str]], xsrf: str) -> str:

@@ -94,6 +94,9 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         config=True
     )
     job_seconds = Float(3600.0, min=0, help="Seconds that a job is kept after it has ended.").tag(config=True)
+    max_listed = Int(
+        10_000, min=1, help="How many notebooks are looked at for a list of Models; all can be called."
+    ).tag(config=True)
     warm = Bool(False, help="Start processes when the server starts, not when the first call comes.").tag(
         config=True
     )
@@ -135,6 +138,7 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
             max_result=self.max_result_bytes,
             max_output=self.max_output_characters,
             max_memory=self.max_memory_bytes,
+            max_listed=self.max_listed,
         )
         service = CallService(
             notebooks,

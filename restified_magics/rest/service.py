@@ -29,7 +29,7 @@ from restified_magics.rest.problems import NOTHING, Problem, Shown, problem_of
 from restified_magics.rest.served import Served, ServedNotebooks
 from restified_magics.signature.reading import bind_json, bind_text
 
-__all__ = ["CallRequest", "CallService", "Engine", "Limits"]
+__all__ = ["CallRequest", "CallService", "Engine", "Limits", "Listed"]
 
 Engine = Literal["auto", "python", "kernel"]
 
@@ -48,6 +48,7 @@ class Limits:
         max_result: bytes of a rendered value.
         max_output: characters of outputs that are kept for the notebook of a failed call.
         max_memory: bytes of address space of a call's process; 0 is without limit.
+        max_listed: notebooks that are looked at for a list of Models.
     """
 
     concurrency: int
@@ -56,6 +57,7 @@ class Limits:
     max_result: int = 128 << 20
     max_output: int = 4 << 20
     max_memory: int = 0
+    max_listed: int = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +79,19 @@ class CallRequest:
     accept: str
     id: str
     large: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A list of Models.
+
+    Attributes:
+        models: the Models.
+        missing: why some may be missing, or None where none is.
+    """
+
+    models: list[Served]
+    missing: str | None = None
 
 
 class CallService:
@@ -119,7 +134,7 @@ class CallService:
         self.waiting = 0
         self._dask = dask
         self._gate = asyncio.Semaphore(limits.concurrency)
-        self._closed = self._warm = False
+        self._closed = self._warm = self._told_missing = False
         self._packs: weakref.WeakKeyDictionary[Notebook, bytes] = weakref.WeakKeyDictionary()
         self._own: dict[str, tuple[bool, float]] = {}
         self._executor = IsolatedExecutor(
@@ -146,19 +161,30 @@ class CallService:
         except RestifiedError as error:
             raise problem_of(error, path, self.shown) from None
 
-    async def models(self, most: int = 10_000) -> list[Served]:
+    async def models(self) -> Listed:
         """The notebooks that say by a tag, or by Colab's `#@param`, that they are to be called.
 
         Broken ones are left out.
         """
         found = []
-        for path in await self.notebooks.all(most):
+        most = self.limits.max_listed
+        paths = await self.notebooks.all(most + 1)
+        for path in paths[:most]:
             with contextlib.suppress(Problem):
                 served = await self.find(path)
                 notebook = served.notebook
                 if notebook.with_role("parameters", "return") or notebook.fields.parameters:
                     found.append(served)
-        return found
+        if len(paths) <= most:
+            return Listed(found)
+        missing = (
+            f"There are more than {most} notebooks. Only {most} were looked at for this list; the others can "
+            "be called all the same. RestifiedApp.allowed says which are looked at, and max_listed how many."
+        )
+        if not self._told_missing:
+            self._told_missing = True
+            self.log.warning("The list of Models is not whole. %s", missing)
+        return Listed(found, missing)
 
     async def prepare(self, request: CallRequest) -> tuple[Served, dict[str, Any]]:
         """The notebook, and the values as it takes them; nothing is run.
