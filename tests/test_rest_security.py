@@ -618,9 +618,14 @@ def test_no_secret_is_told(server):
         answer = server.call(notebook, **values)
         assert answer.status == 500
         assert b"the-password-of-somebody" not in answer.body
-    server.get(f"/restified/nothing.ipynb?token={TOKEN}", token=None)
+    for name in ("token", "%74oken", "%74%6F%6b%65%6e"):  # in whatever form Jupyter takes it for the token
+        for path in ("/restified/nothing.ipynb", "/api/restified/models/nothing.ipynb"):
+            assert server.get(f"{path}?{name}={TOKEN}&x=%0aforged", token=None).status == 404
+            page = f"http://localhost:{server.port}/restified/?{name}={TOKEN}"
+            assert server.get(path, headers={"Referer": page}).status == 404
     log = server.log.read_text()
     assert TOKEN not in log
+    assert "?token=[secret]&x=%0aforged" in log
     assert "the-password-of-somebody" not in log
 
 
