@@ -151,6 +151,8 @@ WRONG = [
     ),
     (declared(tuple[int, int]), ["1", ""], "(to) is required"),
     (declared(tuple[int, int]), ["a", "2"], "(from) must be a whole number, not 'a'"),
+    (inferred((2, 8), minimum=0, maximum=10), ["-1", "8"], "(from) must be at least 0, not -1"),
+    (declared(tuple[float, float], maximum=10), ["2", "10.5"], "(to) must be at most 10, not 10.5"),
     (declared(dict[str, int], default={}), '{"a": "x"}', "at ['a'] must be a whole number, not 'x'"),
     (inferred({}), "{", "must be a dict, not '{'"),
     (declared(list[int], default=[1]), "1, x", "at [1] must be a whole number, not 'x'"),

@@ -69,6 +69,19 @@ def _text(output):
     return output["text"] if "text" in output else output["data"]["text/plain"]
 
 
+def test_bounds_of_a_range_are_told_at_its_field(form):
+    """Declared ones and those that the View gives, for each end."""
+    for notebook, fields in (
+        (node(parameters("window = (2, 8)  # Window [s] (0..10)"), returns("window")), {}),
+        (node(parameters("window = (2, 8)"), returns("window")), {"window": (0, 10)}),
+    ):
+        made = form(notebook, fields)
+        type_in(made, window=["2", "11"])
+        assert made.problems == {"window": "(to) must be at most 10, not 11"}
+        type_in(made, window=["0", "10"])
+        assert (made.run(), made.wait(60), made.value) == (True, True, (0, 10))
+
+
 def test_a_field_for_every_parameter(form):
     """With label, help, unit, bounds; and the value that it begins with."""
     made = form()

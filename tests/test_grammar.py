@@ -9,6 +9,7 @@ import decimal
 import math
 import pathlib
 import pickle
+import re
 import sys
 import textwrap
 import typing
@@ -337,6 +338,37 @@ def test_what_cannot_be_meant_is_told_and_has_no_effect(source: str, said: str) 
     assert said in told
     assert told.startswith("cell 1, line 1: x: ")
     assert "x" in read(source).parameters
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = (2, 8)  # Window [s] (0..10)",
+        "x: tuple[int, int] = (2, 8)  # Window [s] (0..10)",
+        "x: tuple[int, int] | None = None  # Window [s] (0..10)",
+        "from typing import Annotated\nfrom annotated_types import Ge, Le\nx: Annotated[tuple[int, int], Ge(0), Le(10)] = (2, 8)",
+    ],
+)
+def test_bounds_of_a_range_are_those_of_its_ends(source: str) -> None:
+    """A pair of numbers has them for both ends, wherever it is called from."""
+    assert problems(source) == ""
+    p = one(source)
+    assert (p.minimum, p.maximum) == (0, 10)
+    assert p.coerce((0, 10)) == (0, 10)
+    for value, said in (((-1, 5), "(from) must be at least 0"), ((0, 11), "(to) must be at most 10")):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            p.coerce(value)
+
+
+def test_dates_can_be_the_bounds_of_a_range() -> None:
+    """As those of a single date; what is no pair is told as such."""
+    p = one("x = (date(2026, 1, 1), date(2026, 2, 1))  # Days (2026-01-01..2026-12-31)")
+    day = datetime.date(2026, 1, 1)
+    with pytest.raises(ValueError, match=r"\(to\) must be at most 2026-12-31"):
+        p.coerce((day, datetime.date(2027, 1, 1)))
+    for value in (day, (day,), 5):
+        with pytest.raises(ValueError, match=r"must be a pair, as \(from, to\)"):
+            p.coerce(value)
 
 
 def test_dates_can_be_bounds() -> None:

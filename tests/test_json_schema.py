@@ -34,6 +34,16 @@ CASES = [
     (Parameter("k", type=Literal["a", 1], declared=True), ["a", 1], ["b", 2]),
     (Parameter("x", type=float, default=1.0, minimum=0, maximum=10), [0, 10, 2.5], [-1, 11, "x"]),
     (Parameter("n", type=Annotated[int, Ge(1)], declared=True), [1], [0, "x"]),
+    (
+        Parameter("w", type=tuple, default=(2, 8), minimum=0, maximum=10),
+        [[0, 10], [1.5, 2]],
+        [[-1, 5], [0, 11], ["x", 1], [1], [1, 2, 3], 5],
+    ),
+    (
+        Parameter("w", type=tuple[int, int] | None, declared=True, default=None, minimum=0),
+        [[0, 10], None],
+        [[-1, 5], [0, -1], [0.5, 1], [1], 5],
+    ),
     (Parameter("l", type=list[int], declared=True), [[1], []], ["x", [1.5], [[1]]]),
     (Parameter("o", type=int | None, declared=True, default=None), [None, 1], ["x"]),
     (Parameter("c", type=Color, declared=True), ["red"], ["green"]),

@@ -32,6 +32,7 @@ from restified_magics.signature.colab import ColabParam, colab_type
 from restified_magics.signature.facts import facts, kinds, without_bounds
 from restified_magics.signature.known_names import UnreadableError
 from restified_magics.signature.parameters import MISSING, Parameter
+from restified_magics.signature.plain_types import ends_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -262,6 +263,9 @@ class _Builder:
             return {"minimum": None, "maximum": None, "type": without_bounds(type_)}
         if bound is None or type_ is Any or any(_comparable(kind, bound) for kind in kinds(type_)):
             return {}
+        ends = ends_of(type_, known.get("default"))
+        if ends is not None and all(any(_comparable(kind, bound) for kind in kinds(end)) for end in ends):
+            return {"type": without_bounds(type_)}  # they are those of its ends, and no tuple has any
         self._problem(
             f"its bounds are ignored, since {_named(type_)} does not compare with {shorten(bound)}. "
             "Remove them"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from restified_magics.signature.parameters import MISSING, Parameter
+from restified_magics.signature.plain_types import ends_of
 
 __all__ = ["json_schema", "object_schema"]
 
@@ -23,9 +25,10 @@ def json_schema(parameter: Parameter) -> dict[str, Any]:
         choices = [plain for choice in parameter.choices if (plain := _plain(choice)) is not MISSING]
         if len(choices) == len(parameter.choices):
             schema = {"enum": choices}
-    for name, bound in (("minimum", parameter.minimum), ("maximum", parameter.maximum)):
-        if isinstance(bound, int | float):
-            schema[name] = bound
+    found = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+    bounds = {name: bound for name, bound in found.items() if isinstance(bound, int | float)}
+    ends = ends_of(parameter.type, parameter.default) if bounds else None
+    schema |= bounds if ends is None else _of_ends(parameter, ends, bounds)
     default = _plain(parameter.default)
     if default is not MISSING:
         schema["default"] = default
@@ -74,6 +77,12 @@ def _of_type(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = _inlined(made, definitions, frozenset())
     schema.pop("title", None)
     return schema
+
+
+def _of_ends(parameter: Parameter, ends: tuple[Any, Any], bounds: dict[str, Any]) -> dict[str, Any]:
+    """What bounds say of a range, whose ends are numbers though its type may say nothing of them."""
+    parts = [_of_type(replace(parameter, type=end, declared=True)) | bounds for end in ends]
+    return {"prefixItems": parts, "minItems": 2, "maxItems": 2}
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any], inside: frozenset[str]) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 from restified_magics.core.telling import explain, is_same, made_like, nearest, shorten
 from restified_magics.signature.enums import mentions_enum, own_member
-from restified_magics.signature.plain_types import PLAIN_TYPES, alternatives, quick_check
+from restified_magics.signature.plain_types import PLAIN_TYPES, alternatives, ends_of, quick_check
 
 __all__ = ["MISSING", "Parameter", "bind", "unknown"]
 
@@ -71,7 +71,8 @@ class Parameter:
         section: the title of the group of fields that it belongs to.
         choices: the values to choose from, or None.
         free_choice: the choices are suggestions, other values are taken too.
-        minimum, maximum: the least and greatest value, both included. Never invented.
+        minimum, maximum: the least and greatest value, both included; of a range, a pair of numbers or
+            dates, for each of its ends. Never invented.
         step: distance of the values that a slider offers; never enforced.
         options: whatever else was declared for a form, for instance ``{"placeholder": "a name"}``.
         sites: (cell index, line from 1, column) of the top-level statements that assign it.
@@ -194,10 +195,17 @@ class Parameter:
             ValueError: must be at most 10, not 12
         """
         if self.minimum is not None or self.maximum is not None:
-            self._check_bounds(value)
+            if self._is_range:
+                self._check_ends(value)
+            else:
+                self._check_bounds(value)
         # The choices of an inferred Enum are a help for forms; its type is not enforced.
         if self.choices and not self.free_choice and (self.declared or not self.has_enum):
             self._check_choice(value)
+
+    @cached_property
+    def _is_range(self) -> bool:
+        return ends_of(self.type, self.default) is not None
 
     @cached_property
     def _sure(self) -> list[Callable[[Any], bool]]:
@@ -229,6 +237,19 @@ class Parameter:
     def _kind_of_bounds(self) -> str:
         bound = self.maximum if self.minimum is None else self.minimum
         return "a number" if isinstance(bound, int | float | complex) else f"a {type(bound).__name__.lower()}"
+
+    def _check_ends(self, value: Any) -> None:
+        try:
+            ends = tuple(value) if len(value) == 2 else ()
+        except TypeError:  # it is one value, or what only an iteration would tell
+            ends = ()
+        if not ends:
+            raise ValueError(f"must be a pair, as (from, to), not {shorten(value)}")
+        for word, end in zip(("from", "to"), ends, strict=True):
+            try:
+                self._check_bounds(end)
+            except ValueError as error:
+                raise ValueError(f"({word}) {error}") from None
 
     def _check_bounds(self, value: Any) -> None:
         try:

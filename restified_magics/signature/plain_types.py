@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 from restified_magics.signature.enums import NotebookEnumType
 
-__all__ = ["PLAIN_TYPES", "alternatives", "bare", "origin", "quick_check"]
+__all__ = ["PLAIN_TYPES", "alternatives", "bare", "ends_of", "origin", "quick_check"]
 
 # Plain types whose own instances pydantic would hand back as they are, so that it need not be asked.
 PLAIN_TYPES = frozenset({int, float, str, bool, bytes, complex, list, tuple, dict, set, frozenset})
@@ -40,6 +40,35 @@ def origin(kind: Any) -> Any:
     """The class of a type: ``list`` for ``Annotated[list[int], …]``."""
     plain = bare(kind)
     return get_origin(plain) or plain
+
+
+def ends_of(kind: Any, default: Any) -> tuple[Any, Any] | None:
+    """The types of the two ends of a range, a pair of numbers or dates; None for what is no such pair.
+
+    Args:
+        kind: the type of a parameter.
+        default: its default, which tells of a plain ``tuple`` what is in it.
+
+    Example:
+        >>> ends_of(tuple[int, int] | None, None), ends_of(tuple, (0.5, 2.0)), ends_of(tuple, ("a", "b"))
+        ((<class 'int'>, <class 'int'>), (<class 'float'>, <class 'float'>), None)
+    """
+    found = [each for each in alternatives(kind) if each is not type(None)]
+    if len(found) != 1 or origin(found[0]) is not tuple:
+        return None
+    items = get_args(bare(found[0]))
+    if not items and isinstance(default, tuple):
+        items = tuple(int | float if type(item) is int else type(item) for item in default)
+    fits = len(items) == 2 and all(item == int | float or _is_end(origin(item)) for item in items)
+    return (items[0], items[1]) if fits else None
+
+
+def _is_end(cls: Any) -> bool:
+    # by their names, since most notebooks need neither of their modules
+    return cls in (int, float) or (getattr(cls, "__module__", ""), getattr(cls, "__name__", "")) in _ENDS
+
+
+_ENDS = frozenset([("decimal", "Decimal"), ("datetime", "date"), ("datetime", "datetime")])
 
 
 def quick_check(annotation: Any) -> Callable[[Any], bool] | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from restified_magics.signature.enums import IsoDate
 from restified_magics.signature.facts import facts, kinds
 from restified_magics.signature.parameters import Parameter
-from restified_magics.signature.plain_types import alternatives, bare, origin
+from restified_magics.signature.plain_types import alternatives, bare, ends_of, origin
 from restified_magics.signature.reading import as_text
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "control_of",
     "is_nested",
     "is_whole",
-    "pair_types",
     "slider_step",
 ]
 
@@ -111,7 +110,7 @@ def _of_one(parameter: Parameter, kind: Any) -> tuple[Kind, tuple[Any, ...]]:
         return ("moment" if has_zone else "datetime"), ()
     if cls is datetime.time and not has_zone:
         return "time", ()
-    if cls is tuple and pair_types(parameter) is not None:
+    if ends_of(parameter.type, default) is not None:
         return "pair", ()
     nested = isinstance(default, SEVERAL) and is_nested(default)
     return ("json" if cls in SEVERAL and (nested or _holds_others(kind)) else "text"), ()
@@ -148,18 +147,6 @@ def _choices_of_items(kind: Any) -> tuple[Any, ...]:
         return ()
     items = [item for item in get_args(plain) if item is not ...]
     return (facts(items[0]).choices or ()) if len(items) == 1 else ()
-
-
-def pair_types(parameter: Parameter) -> tuple[Any, Any] | None:
-    """The types of a pair of numbers or dates, shown as from and to."""
-    plain = (int, float, decimal.Decimal, datetime.date, datetime.datetime)
-    found = [kind for kind in alternatives(parameter.type) if kind is not type(None)]
-    items = get_args(bare(found[0])) if len(found) == 1 else ()
-    default = parameter.default
-    if not items and isinstance(default, tuple) and len(default) == 2:
-        items = tuple(int | float if type(item) is int else type(item) for item in default)
-    fits = len(items) == 2 and all(origin(item) in plain or item == int | float for item in items)
-    return (items[0], items[1]) if fits else None
 
 
 def is_whole(parameter: Parameter) -> bool:

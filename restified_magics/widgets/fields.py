@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from restified_magics.core.telling import is_same, shorten
 from restified_magics.signature.parameters import MISSING, Parameter
-from restified_magics.signature.plain_types import alternatives, origin
+from restified_magics.signature.plain_types import alternatives, ends_of, origin
 from restified_magics.signature.reading import as_text, read_text
 from restified_magics.widgets.controls import (
     NUMBERS,
@@ -28,7 +28,6 @@ from restified_magics.widgets.controls import (
     control_of,
     is_nested,
     is_whole,
-    pair_types,
     slider_step,
 )
 
@@ -311,15 +310,16 @@ def _read_suggest(made: Field, raw: Any) -> Any:
 
 
 def _read_pair(made: Field, raw: Any) -> Any:
-    types = pair_types(made.parameter)
+    parameter = made.parameter
+    kinds = ends_of(parameter.type, parameter.default) or (Any, Any)
     read = []
-    for word, part, kind in zip(("from", "to"), raw, types or (Any, Any), strict=True):
+    for word, part, kind in zip(("from", "to"), raw, kinds, strict=True):
         item = Parameter(made.name, type=kind, declared=True)
         try:
             read.append(read_text(item, part))
         except ValueError as error:
             raise ValueError(f"({word}) {'is required' if not part else error}") from None
-    return made.parameter.enforced.coerce(tuple(read))
+    return parameter.enforced.coerce(tuple(read))
 
 
 def _read_moment(made: Field, raw: Any) -> Any:
