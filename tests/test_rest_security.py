@@ -349,6 +349,18 @@ def test_no_credentials(server):
     assert server.get("/restified/", token=None).status == 403
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
+@pytest.mark.parametrize("route", ["", "/", "/nothing", "/jobs/1/2/3", "/health/now", "/nothing/<b>"])
+def test_routes_that_there_are_not(server, method, route):
+    """What is asked for below /api/restified is answered in JSON: 404, and 403 to a stranger, as elsewhere."""
+    for token, status in (("header", 404), (None, 403)):
+        answer = server.send(method, f"/api/restified{quote(route)}", token=token, headers={"Accept": "*/*"})
+        assert (answer.status, answer.kind) == (status, "application/problem+json")
+        assert answer.json["status"] == status
+        assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+    assert server.send(method, f"/api/restifiedly{route}").kind != "application/problem+json"
+
+
 def test_a_person_without_credentials_is_told_where_to_log_in(server):
     """A browser shows a page with a link, which does not lead back: another site may have given the address."""
     browser = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}

@@ -414,6 +414,20 @@ class HealthHandler(RestHandler):
         self.finish(json.dumps(told))
 
 
+class UnknownHandler(RestHandler):
+    """``/api/restified/…``: whatever else is asked for there is a program's question, too."""
+
+    methods = "OPTIONS"
+
+    async def prepare(self) -> None:
+        """There is nothing, which is told to those who may know."""
+        await super().prepare()
+        if self.request.method != "OPTIONS":
+            raise Problem(
+                404, "There is no such route: below /api/restified are models, openapi.json, jobs, health."
+            )
+
+
 def handlers() -> list[tuple[str, type[RestHandler]]]:
     """The routes, below the server's base URL."""
     api = "/api/restified"
@@ -427,4 +441,5 @@ def handlers() -> list[tuple[str, type[RestHandler]]]:
         (rf"{api}/jobs/([^/]+)", JobHandler),
         (rf"{api}/jobs/([^/]+)/result", JobResultHandler),
         (rf"{api}/health", HealthHandler),
+        (rf"{api}(?:/.*)?", UnknownHandler),
     ]
