@@ -69,6 +69,14 @@ def _text(output):
     return output["text"] if "text" in output else output["data"]["text/plain"]
 
 
+@pytest.mark.parametrize("make", ["form", "dashboard", "bind"])
+@pytest.mark.parametrize("fields", [3, [1, 2]], ids=str)
+def test_fields_without_names_are_refused(make, fields):
+    """The error says how they are given, by the first parameter."""
+    with pytest.raises(TypeError, match=r"area.ipynb takes fields by name, as in \{'width': …\}, not"):
+        getattr(PythonModel(AREA, name="area.ipynb"), make)(fields)
+
+
 def test_bounds_of_a_range_are_told_at_its_field(form):
     """Declared ones and those that the View gives, for each end."""
     for notebook, fields in (

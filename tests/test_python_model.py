@@ -71,6 +71,14 @@ def test_html_of_a_notebook_is_escaped():
     assert "<b>'" not in html
 
 
+def test_execute_notebook_takes_a_dict():
+    """Values by name are told where they belong."""
+    with pytest.raises(
+        TypeError, match=r"execute_notebook takes values in a dict, as in \{'x': 2, 'y': 'a'\}"
+    ):
+        execute_notebook(node(returns("1")), x=2, y="a")
+
+
 def test_execute_notebook(write):
     """One call, with the options of a Model."""
     path = write(parameters("x = 1"), returns("x"))

@@ -392,6 +392,7 @@ class Model(abc.ABC):
         # the one way up: what a person does with a Model first. ipywidgets is slow to import
         from restified_magics.widgets.forms import Form
 
+        self._check_named(fields)
         return Form(
             self,
             {**(fields or {}), **named},
@@ -449,7 +450,14 @@ class Model(abc.ABC):
         """
         from restified_magics.widgets.forms import bind
 
+        self._check_named(widgets)
         return bind(self, widgets, on_result=on_result, run=run, timeout=timeout)
+
+    def _check_named(self, fields: object) -> None:
+        """Raise TypeError where fields come without the names of their parameters."""
+        if fields is not None and not isinstance(fields, Mapping):
+            name = next(iter(self.parameters), "name")
+            raise TypeError(f"{self.name} takes fields by name, as in {{{name!r}: …}}, not {shorten(fields)}")
 
     # -------------------------------------------------------------- the seam
 

@@ -11,12 +11,13 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Never, get_args
 
 from restified_magics.core.calls import Call, reset_current_call, set_current_call
 from restified_magics.core.deadline import Blocked, Deadline, Expired, guard, shielded, within
 from restified_magics.core.model import Model, Record
 from restified_magics.core.notebook import Notebook
+from restified_magics.core.telling import shorten
 from restified_magics.errors import CellError, ModelTimeout, NotebookError
 from restified_magics.in_process.capture import (
     DROP,
@@ -182,6 +183,7 @@ def execute_notebook(
     scope: Scope | None = None,
     cwd: str | os.PathLike[str] | None = None,
     timeout: float | None = None,
+    **values: Never,
 ) -> Any:
     """Run a notebook once with these parameters and return the value of its ``return`` cell.
 
@@ -192,6 +194,9 @@ def execute_notebook(
         >>> restified_magics.execute_notebook("examples/fibonacci.ipynb", {"n": 20})
         6765
     """
+    if values:
+        shown = ", ".join(f"{name!r}: {shorten(value)}" for name, value in values.items())
+        raise TypeError(f"execute_notebook takes values in a dict, as in {{{shown}}}")
     return PythonModel(path, scope=scope, cwd=cwd, timeout=timeout).execute(params)
 
 
