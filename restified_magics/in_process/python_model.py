@@ -195,7 +195,8 @@ def execute_notebook(
         6765
     """
     if values:
-        shown = ", ".join(f"{name!r}: {shorten(value)}" for name, value in values.items())
+        given: Mapping[str, object] = values
+        shown = ", ".join(f"{name!r}: {shorten(value)}" for name, value in given.items())
         raise TypeError(f"execute_notebook takes values in a dict, as in {{{shown}}}")
     return PythonModel(path, scope=scope, cwd=cwd, timeout=timeout).execute(params)
 
