@@ -145,6 +145,30 @@ def test_tables_are_csv(value, expected):
     assert render(value, "text/csv").decode() == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([], ""),
+        (pd.DataFrame(), ""),
+        (pd.DataFrame({"a": [], "b": []}), "a,b\n"),
+        (pd.Series([], dtype=float, name="n"), "n\n"),
+        (np.zeros((0, 2)), "0,1\n"),
+        (np.zeros(0), "value\n"),
+        (np.zeros(0, dtype=[("a", int), ("b", float)]), "a,b\n"),
+        ([{}, {}], ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_empty_tables_are_csv(value, expected):
+    """Where there are no rows there is the header, and nothing where there are no columns either."""
+    assert render(value, "text/csv").decode() == expected
+
+
+def test_an_empty_list_is_no_page():
+    """A browser, which likes HTML best, shows the two brackets, and no empty page."""
+    assert offered([]) == ["application/json", "text/csv"]
+
+
 @pytest.mark.parametrize("value", [pd.DataFrame({"a": ["<b>"]}), [{"a": "<b>"}]])
 def test_tables_are_html_and_escaped(value):
     """A table is HTML in which text stays text."""

@@ -48,6 +48,7 @@ def server(tmp_path_factory):
     )
     put(root, "fails.ipynb", FAILS)
     put(root, "table.ipynb", returns("import pandas as pd\npd.DataFrame({'a': [1, 2], 'b': ['x', '<y>']})"))
+    put(root, "rows.ipynb", parameters("n = 0"), returns("[{'a': 1}] * n"))
     put(
         root,
         "figure.ipynb",
@@ -144,6 +145,9 @@ def test_media_types(server):
     assert server.call("table.ipynb").json == [{"a": 1, "b": "x"}, {"a": 2, "b": "<y>"}]
     csv = server.call("table.ipynb", {"Accept": "text/csv"})
     assert (csv.kind, csv.body) == ("text/csv; charset=utf-8", b"a,b\n1,x\n2,<y>\n")
+    for rows, body in ((0, b""), (1, b"a\n1\n")):
+        csv = server.call("rows.ipynb", {"Accept": "text/csv"}, n=rows)
+        assert (csv.status, csv.kind, csv.body) == (200, "text/csv; charset=utf-8", body)
     page = server.call("table.ipynb", {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"})
     assert page.kind == "text/html; charset=utf-8"
     assert b"&lt;y&gt;" in page.body

@@ -14,11 +14,11 @@ import html
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from restified_magics.core.plain_json import framed, of_library, plain, to_json
@@ -131,7 +131,11 @@ def _renderers(value: Any) -> dict[str, Callable[[], bytes]]:
         found[JSON] = lambda: to_json(value)
     if table is not None:
         found[CSV] = lambda: _csv(table())
-        found[HTML] = lambda: _html(table)
+        found[HTML] = lambda: _html(table())
+    elif (
+        isinstance(value, list) and not value
+    ):  # rows of which there are none; as a page it says more as JSON
+        found[CSV] = lambda: b""
     found.update(own)
     if isinstance(value, (str, *_BY_TEXT)):
         found[TEXT] = lambda: _text(value)
@@ -139,6 +143,19 @@ def _renderers(value: Any) -> dict[str, Callable[[], bytes]]:
 
 
 # --------------------------------------------------------------------- tables
+
+
+class _Rows(NamedTuple):
+    """A table that is of no library."""
+
+    rows: list[dict[str, Any]]
+    columns: list[str]
+
+
+def _rows(rows: Any, columns: Sequence[Any] = ()) -> _Rows:
+    """Rows under names; the columns are told for where there is no row."""
+    made = plain(rows, 0)
+    return _Rows(made, list(dict.fromkeys(name for row in made for name in row)) or [*map(str, columns)])
 
 
 def _table(value: Any) -> Callable[[], Any] | None:
@@ -154,25 +171,25 @@ def _table(value: Any) -> Callable[[], Any] | None:
         if value.dtype.names is not None or value.ndim == 1:
             rows = of_library(value)
             named = rows if value.dtype.names is not None else [{"value": item} for item in rows]
-            return lambda: named
-        return lambda: [dict(enumerate(row)) for row in of_library(value)]
+            return lambda: _rows(named, value.dtype.names or ("value",))
+        return lambda: _rows([dict(enumerate(row)) for row in of_library(value)], range(value.shape[1]))
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-        return lambda: value
+        return lambda: _rows(value)
     return None
 
 
 def _csv(table: Any) -> bytes:
+    """Without columns there are no lines; without rows there is the header."""
+    if not len(table.columns):
+        return b""
     if hasattr(table, "write_csv"):
         return str(table.write_csv()).encode()
     if hasattr(table, "to_csv"):
         return str(table.to_csv(index=False, lineterminator="\n")).encode()
-    rows = plain(table, 0)
     sink = io.StringIO()
-    writer = csv.DictWriter(
-        sink, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n"
-    )
+    writer = csv.DictWriter(sink, table.columns, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
+    for row in table.rows:
         writer.writerow({name: _field(item) for name, item in row.items()})
     return sink.getvalue().encode()
 
@@ -182,15 +199,14 @@ def _field(item: Any) -> Any:
     return json.dumps(item, ensure_ascii=False) if isinstance(item, dict | list | bool) else item
 
 
-def _html(table: Callable[[], Any]) -> bytes:
-    made = table()
-    if hasattr(made, "to_html"):
-        return str(made.to_html(index=False)).encode()
-    rows = plain(made, 0)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = ["".join(f"<th>{html.escape(str(name))}</th>" for name in names)]
-    for row in rows:
-        shown = ("" if row.get(name) is None else str(_field(row[name])) for name in names)
+def _html(table: Any) -> bytes:
+    if hasattr(table, "to_html"):
+        return str(table.to_html(index=False)).encode()
+    if not isinstance(table, _Rows):  # of polars
+        table = _rows(table, table.columns)
+    lines = ["".join(f"<th>{html.escape(str(name))}</th>" for name in table.columns)]
+    for row in table.rows:
+        shown = ("" if row.get(name) is None else str(_field(row[name])) for name in table.columns)
         lines.append("".join(f"<td>{html.escape(text)}</td>" for text in shown))
     return ("<table>\n" + "".join(f"<tr>{line}</tr>\n" for line in lines) + "</table>\n").encode()
 
