@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 
 import psutil
@@ -293,6 +294,35 @@ def test_kernel_that_is_killed_from_outside(tmp_path):
     with pytest.raises(KernelDied, match="was killed by SIGKILL"):
         model()
     thread.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops processes")
+@pytest.mark.parametrize("reuse", [False, True])
+def test_kernel_that_is_killed_before_a_cell_ran(reuse):
+    """Nothing of the Model ran, so the call is made in another kernel; kept state is not lost in silence."""
+    with KernelModel(node(parameters("x = 1"), returns("x")), reuse=reuse) as model:
+        assert model(x=2) == 2
+        pool, values, errors = model._shares._held, [], []
+        while not pool._ready or pool._starting:
+            time.sleep(0.01)
+        kernels = [kernel._group for kernel in pool._ready]
+        for group in kernels:
+            os.killpg(group, signal.SIGSTOP)  # it gets the request, and does nothing
+
+        def call():
+            try:
+                values.append(model(x=3))
+            except KernelDied as error:
+                errors.append(str(error))
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        while not model._shares.lent:
+            time.sleep(0.01)
+        for group in reversed(kernels):  # the one that was lent comes last
+            os.killpg(group, signal.SIGKILL)
+        thread.join()
+        assert (values, len(errors)) == (([], 1) if reuse else ([3], 0)), errors
 
 
 def test_timeout_kills_what_ignores_interrupts(marked):

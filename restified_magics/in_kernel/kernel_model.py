@@ -180,21 +180,38 @@ class KernelModel(Model):
             else LanguageRequest(call, language, record=record is not None)
         )
         outlet = Outlet(call, record, self._output_limit)
-        started = time.perf_counter()
         with _told(call, timeout):
-            pool = self._pool(call.notebook)
-            kernel = yield from _lent(pool, timeout)
-            started = time.perf_counter()
-            deadline = None if timeout is None else Deadline(timeout)
-            self._shares.lent.add(kernel)
             try:
-                value = yield from request.talk(kernel, outlet, deadline)
-            finally:
-                self._shares.lent.discard(kernel)
-                pool.give_back(kernel, again=self.reuse)
-                call.result.duration = time.perf_counter() - started
+                return (yield from self._talk(call, request, outlet, timeout))
+            except _NeverBegun:  # as if it had died before it was lent: the next one is asked, once
+                return (yield from self._talk(call, request, outlet, timeout))
+
+    def _talk(
+        self, call: Call, request: PythonRequest | LanguageRequest, outlet: Outlet, timeout: float | None
+    ) -> Steps[Any]:
+        """Make the call in a kernel of the pool."""
+        pool = self._pool(call.notebook)
+        kernel = yield from _lent(pool, timeout)
+        started = time.perf_counter()
+        deadline = None if timeout is None else Deadline(timeout)
+        self._shares.lent.add(kernel)
+        try:
+            value = yield from request.talk(kernel, outlet, deadline)
+        except KernelDied as error:
+            # with `reuse` the state is lost that earlier calls have left, which the caller is to know
+            if kernel.mark.untouched and kernel.has_ended() and not (kernel.closing or self.reuse):
+                raise _NeverBegun(error.notebook, reason=error.reason, said=error.said) from None
+            raise
+        finally:
+            self._shares.lent.discard(kernel)
+            pool.give_back(kernel, again=self.reuse)
+            call.result.duration = time.perf_counter() - started
         call.result.value = value
         return value
+
+
+class _NeverBegun(KernelDied):
+    """The kernel ended before it came to a cell."""
 
 
 class _Shares:

@@ -25,6 +25,7 @@ class CallMark:
         with open(path, "wb+") as file:
             file.truncate(_SIZE)
             self._bytes = mmap.mmap(file.fileno(), _SIZE)
+        self._is_shared = False
 
     @property
     def cell(self) -> int | None:
@@ -32,8 +33,14 @@ class CallMark:
         written = b"" if self._bytes.closed else self._bytes[:_DIGITS].strip(b"\0 ")
         return int(written) if written.isdigit() else None
 
+    @property
+    def untouched(self) -> bool:
+        """Certain to have come to no cell: the kernel writes here, which it showed as it was prepared."""
+        return self._is_shared and not self._bytes.closed and self.cell is None
+
     def begin(self) -> None:
         """Another call begins."""
+        self._is_shared = self._is_shared or self.cell is not None
         self._bytes[:] = bytes(_SIZE)
 
     def stop(self) -> None:

@@ -50,6 +50,8 @@ def install(shell, mark):
     """
     global _shell, _publisher, _mark
     _mark = _shared(mark)
+    if _mark is not None:
+        _mark[:8] = b"%8d" % 0  # the caller sees that these bytes are shared
     _shell, _publisher = shell, shell.display_pub
     shell.ast_transformers.append(_Rewriter())
     shell.showtraceback = _forgiving(shell.showtraceback)
