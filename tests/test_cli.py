@@ -171,6 +171,22 @@ def test_what_lies_in_the_current_folder_is_no_module(restified, model, tmp_path
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+def test_a_crash_is_128_and_the_signal(write, tmp_path):
+    """As of any program in a shell; Python's own handler of faults names the cell, and a kernel survives it."""
+    write("1", "import ctypes\nctypes.string_at(0)", returns("1"))
+    command = f"{sys.executable} -m restified_magics call model.ipynb"
+    for variant, code, told in (
+        (f"PYTHONFAULTHANDLER=1 {command}; exit $?", 139, 'model.ipynb, cell 2", line 2'),
+        (f"{command} --engine kernel", 1, "model.ipynb, cell 2: the kernel 'python3' crashed by SIGSEGV"),
+    ):
+        done = subprocess.run(
+            ["sh", "-c", variant], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert (done.returncode, done.stdout) == (code, "")
+        assert told in done.stderr, done.stderr
+
+
 def test_timeout_is_124(restified, write):
     """A call that takes too long ends as the command `timeout` ends it."""
     write("while True:\n    pass")
