@@ -1,24 +1,12 @@
-"""The Jupyter Server extension: its configuration, and the service that it makes of it."""
+"""The Jupyter Server extension, and what of it can be configured."""
 
 from __future__ import annotations
 
-import glob
 import os
-import sys
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Enum, Float, Int, List, TraitError, Unicode, validate
-
-from restified_magics.rest import metrics
-from restified_magics.rest.dask_calls import DaskCalls
-from restified_magics.rest.failed_runs import FailedRuns
-from restified_magics.rest.handlers import MAX_BODY, MAX_CONTAINERS, MAX_VALUES, SERVICE, handlers
-from restified_magics.rest.jobs import Jobs
-from restified_magics.rest.problems import Shown
-from restified_magics.rest.request_values import DEEPEST
-from restified_magics.rest.served import ServedNotebooks
-from restified_magics.rest.service import CallService, Limits
 
 __all__ = ["RestifiedApp", "main"]
 
@@ -119,57 +107,21 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
         """Make the service."""
         if not self._linked:  # Jupyter goes on with the defaults, where all that was forbidden is allowed
             raise RuntimeError("RestifiedApp is misconfigured, as the log says above: nothing is served")
-        # to hand over a value, pickle (of Python 3.11) calls itself twice for each list in a list
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEEPEST))
-        contents = self.serverapp.contents_manager
-        refused = [*self.refused]
-        if self.failed_runs_dir:
-            refused.append(f"{glob.escape(self.failed_runs_dir.strip('/'))}/*")
-        notebooks = ServedNotebooks(contents, self.allowed, refused)
-        failed = None
-        if self.failed_runs_dir:
-            failed = FailedRuns(
-                notebooks.root, self.failed_runs_dir, most=self.max_failed_runs, days=self.failed_runs_days
-            )
-        limits = Limits(
-            concurrency=self.concurrency,
-            queue=self.queue,
-            timeout=self.timeout or None,
-            max_result=self.max_result_bytes,
-            max_output=self.max_output_characters,
-            max_memory=self.max_memory_bytes,
-            max_listed=self.max_listed,
-        )
-        service = CallService(
-            notebooks,
-            limits,
-            engine=self.engine,
-            preload=tuple(self.preload),
-            shown=Shown(self.show_messages, self.show_tracebacks),
-            failed=failed,
-            jobs=Jobs(self.max_jobs, self.job_seconds),
-            dask=DaskCalls(self.dask_scheduler) if self.dask_scheduler else None,
-            log=self.log,
-        )
-        metrics.RUNNING.set_function(lambda: service.running)
-        metrics.WAITING.set_function(lambda: service.waiting)
-        self.settings.update(
-            {
-                SERVICE: service,
-                MAX_BODY: self.max_body_bytes,
-                MAX_CONTAINERS: self.max_containers,
-                MAX_VALUES: self.max_values,
-            }
-        )
-        if self.warm:
-            service.warm()
+        # here, since Jupyter imports this module also to list its extensions
+        from restified_magics.rest.settings import settings_of
+
+        self.settings.update(settings_of(self))
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
+        from restified_magics.rest.handlers import handlers  # as above
+
         self.handlers.extend(handlers())
 
     async def stop_extension(self) -> None:
         """End all calls."""
+        from restified_magics.rest.handlers import SERVICE  # as above
+
         service: Any = self.settings.get(SERVICE)
         if service is not None:
             await service.close()
