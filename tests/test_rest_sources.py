@@ -296,6 +296,8 @@ def test_another_kernelspec(tmp_path):
         kernelspec=here,
     )
     put(root, "fails.ipynb", parameters("x = 1"), "raise ValueError(x)", returns("x"), kernelspec=here)
+    plot = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot([1, 2])"
+    put(root, "figure.ipynb", plot, returns("fig"), kernelspec=here)
     put(root, "slow.ipynb", "import time\ntime.sleep(1000)", returns("1"), kernelspec=here)
     put(root, "prints.ipynb", "for _ in range(100):\n    print('printed ' * 1000)", "1 / 0", kernelspec=here)
     put(root, "absent.ipynb", returns("1"), kernelspec={**here, "name": "not_installed"})
@@ -312,6 +314,9 @@ def test_another_kernelspec(tmp_path):
             assert server.call("bash.ipynb", n="$(id)").status == 422
             failed = server.call("fails.ipynb")
             assert (failed.status, failed.json["cell"]) == (500, 2)
+            assert server.call("figure.ipynb").body.startswith(b"\x89PNG")
+            refused = server.call("figure.ipynb", {"Accept": "image/svg+xml"})
+            assert (refused.status, refused.json["offered"]) == (406, ["image/png"])
             absent = server.call("absent.ipynb")
             assert absent.status == 500
             assert "not_installed" in absent.json["detail"]
