@@ -319,8 +319,10 @@ def test_kernel_that_is_killed_before_a_cell_ran(reuse):
         thread.start()
         while not model._shares.lent:
             time.sleep(0.01)
-        for group in reversed(kernels):  # the one that was lent comes last
+        for group in reversed(kernels):  # the one that was lent comes last, when no other can be lent
+            process = psutil.Process(group)
             os.killpg(group, signal.SIGKILL)
+            psutil.wait_procs([process], 30)
         thread.join()
         assert (values, len(errors)) == (([], 1) if reuse else ([3], 0)), errors
 
