@@ -16,6 +16,7 @@ import threading
 import types
 import weakref
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
@@ -40,8 +41,7 @@ _USES_LOOP = re.compile(
 _ONE_WORD = re.compile(r"([A-Za-z_]\w*)(?:[ \t]+(.*?))?[ \t;]*\Z")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A statement of a `parameters` cell, or a run of statements between two of them.
 
     ``names`` are the parameters that it assigns; a call that gives values for all of ``targets``

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import linecache
 import os
 import traceback
 import types
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from restified_magics.core.notebook import Cell
 from restified_magics.errors import CellError, RestifiedError, show_as
@@ -20,8 +20,7 @@ _AROUND = 2  # lines shown before and after the one that raised
 _RULE = "-" * 75
 
 
-@dataclasses.dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Where a function was when an exception passed through it.
 
     Attributes:
@@ -39,8 +38,7 @@ class Frame:
     cell: tuple[str, int] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Raised:
+class Raised(NamedTuple):
     """An exception and how it came: what is left of it when it is far away.
 
     Attributes:

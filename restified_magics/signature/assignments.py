@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restified_magics.signature.colab import read_title
 
@@ -24,8 +24,7 @@ from restified_magics.signature.layout import Comment, Layout, lay_out
 __all__ = ["Assignment", "CellReader", "Form", "ParameterCell", "Problem"]
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something in a parameters cell that could not be read as its author may have meant it.
 
     Example:
@@ -56,8 +55,7 @@ class ParameterCell:
     tagged: bool = False
 
 
-@dataclass(frozen=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One assignment of one name. `value` is None in ``n: int``; what is `unpacked` is a part of it only."""
 
     name: str

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from restified_magics.signature.enums import IsoDate
 
@@ -33,8 +33,7 @@ _TYPES = {
 _KNOWN_OPTIONS = {"type", "min", "max", "step", "allow-input", "placeholder", "isTemplate"}
 
 
-@dataclass(frozen=True)
-class ColabParam:
+class ColabParam(NamedTuple):
     """What one ``#@param`` says.
 
     Attributes:
@@ -55,17 +54,16 @@ class ColabParam:
     minimum: int | float | None = None
     maximum: int | float | None = None
     step: int | float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
     text: str = ""
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ColabTitle:
+class ColabTitle(NamedTuple):
     """The text and the options of a ``#@title``."""
 
     text: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
     problems: tuple[str, ...] = ()
 
 

@@ -216,7 +216,7 @@ class _Builder:
         if choices:
             found["choices"] = choices
         default = known.get("default")
-        meant = colab_type(dataclasses.replace(param, choices=choices or None), default)
+        meant = colab_type(param._replace(choices=choices or None), default)
         if meant is None:
             return found
         if meant is Any:

@@ -12,7 +12,7 @@ import functools
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from restified_magics.signature.assignments import ParameterCell, Problem
 from restified_magics.signature.grammar import ParameterSet, read_parameters
@@ -23,8 +23,7 @@ from restified_magics.signature.statements import Remark, Signs, Statement, spli
 __all__ = ["LANGUAGES", "Assigned", "Language", "language_of"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Assigned:
+class Assigned(NamedTuple):
     """A statement that assigns a parameter.
 
     Attributes:
@@ -44,8 +43,7 @@ class Assigned:
     value: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Language:
+class Language(NamedTuple):
     """What is to be known of a language.
 
     Attributes:
@@ -194,7 +192,7 @@ def _renamed(parameter: Parameter, name: str, expression: str | None, annotation
 
 
 def _without_python(problem: Problem) -> Problem:
-    return dataclasses.replace(problem, text=problem.text.replace("not valid Python", "not readable"))
+    return problem._replace(text=problem.text.replace("not valid Python", "not readable"))
 
 
 # --------------------------------------------------------------------- types
@@ -299,7 +297,7 @@ LANGUAGES: Mapping[str, Language] = {
     "bash": _SHELL,
     "sh": _SHELL,
     "typescript": _TYPESCRIPT,
-    "javascript": dataclasses.replace(_TYPESCRIPT, name="JavaScript"),
+    "javascript": _TYPESCRIPT._replace(name="JavaScript"),
 }
 
 

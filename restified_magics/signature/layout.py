@@ -6,8 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from restified_magics.core.source import parse
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["UNPARSABLE", "Comment", "Layout", "lay_out"]
 
 
-@dataclass(frozen=True)
-class Comment:
+class Comment(NamedTuple):
     """A comment: its line from 1, its column, its text, and whether it stands on a line of its own."""
 
     line: int
@@ -28,8 +26,7 @@ class Comment:
     alone: bool  # nothing but the comment is on its line
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The statements and comments of a cell, and what could not be read of it."""
 
     lines: list[str]

@@ -6,15 +6,14 @@ strings and comments, unless the line ends or the next one begins with what goes
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 __all__ = ["Remark", "Signs", "Statement", "split"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Signs:
+class Signs(NamedTuple):
     """The signs of a language by which its statements are told apart.
 
     Attributes:
@@ -36,8 +35,7 @@ class Signs:
     word_comments: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement: the part ``source[start:end]`` of its cell, without what follows it.
 
     Attributes:
@@ -55,8 +53,7 @@ class Statement:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Remark:
+class Remark(NamedTuple):
     """A comment of one line: its line from 0, its words, and whether nothing else is on the line."""
 
     line: int
