@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import ctypes
 import os
 import signal
 import sys
@@ -245,6 +244,8 @@ def _watcher(deadline: Deadline, guard: _Guard) -> Iterator[None]:
 
 def stop_thread(thread: int, exception: type[BaseException] | None = Expired) -> None:
     """Raise an exception in another thread at its next Python instruction; None takes it back."""
+    import ctypes
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread), ctypes.py_object(exception) if exception is not None else None
     )

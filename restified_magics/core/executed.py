@@ -10,7 +10,6 @@ from typing import Any
 from restified_magics.core.filling import filled
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.spelling import spelled_out
-from restified_magics.signature.languages import language_of
 
 __all__ = ["executed"]
 
@@ -35,7 +34,7 @@ def executed(
     """
     last = getattr(error, "cell", None) or last if error is not None else _returning(notebook)
     cells: list[dict[str, Any]] = []
-    language = language_of(notebook.language)
+    language = notebook.other_language
     sites = _sites(notebook)
     count = 0
     for cell, node in zip(notebook.cells, notebook.node["cells"], strict=True):

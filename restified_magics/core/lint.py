@@ -11,7 +11,6 @@ from restified_magics.core.name_uses import first_definition, first_use, overwri
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
 from restified_magics.signature.credentials import credentials
-from restified_magics.signature.languages import language_of
 from restified_magics.signature.layout import UNPARSABLE
 from restified_magics.signature.parameters import Parameter
 
@@ -61,7 +60,7 @@ def lint(
     ]
     findings += _about_parameters(notebook)
     findings += _free(notebook, [name for name in free if not _may_bind(notebook, broken, name)])
-    if language_of(notebook.language) is None:
+    if notebook.other_language is None:
         findings += (each for cell in _run(notebook) for each in _widgets(cell))
     return kept(findings, notebook.cells)
 
@@ -78,7 +77,7 @@ def _run(notebook: Notebook) -> list[Cell]:
 
 def _about_parameters(notebook: Notebook) -> Iterator[Finding]:
     parameters = notebook.fields.parameters
-    language = language_of(notebook.language)
+    language = notebook.other_language
     unused = unread(list(parameters), _run(notebook), language)
     again = overwritten(list(parameters), _run(notebook)) if language is None else {}
     for name, parameter in parameters.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
-import difflib
 import functools
 import json
 import os
@@ -14,14 +13,16 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics.core.findings import Finding
 from restified_magics.core.source import has_value, parse, python_source
 from restified_magics.errors import NotebookError
 from restified_magics.signature.assignments import ParameterCell
 from restified_magics.signature.grammar import ParameterSet, read_parameters
-from restified_magics.signature.languages import Language, language_of
+
+if TYPE_CHECKING:
+    from restified_magics.signature.languages import Language
 
 __all__ = [
     "Cell",
@@ -116,7 +117,7 @@ class Notebook:
     @functools.cached_property
     def fields(self) -> ParameterSet:
         """The parameters with the form's title and what could not be read, by the grammar."""
-        other = language_of(self.language)
+        other = self.other_language
         if other is not None:
             tagged = self.with_role("parameters")
             return other.fields([(cell.number - 1, cell.source) for cell in tagged])
@@ -142,6 +143,15 @@ class Notebook:
     def is_python(self) -> bool:
         """Whether its cells are Python, as far as it tells."""
         return self.language in (None, *_PYTHON)
+
+    @property
+    def other_language(self) -> Language | None:
+        """How its cells are read where they are not Python, or None; an unknown language is not read."""
+        if self.is_python:
+            return None  # and nothing of the others needs to be imported
+        from restified_magics.signature.languages import language_of
+
+        return language_of(self.language)
 
     @functools.cached_property
     def findings(self) -> list[Finding]:
@@ -176,7 +186,7 @@ class Notebook:
 
     @functools.cached_property
     def _declarations(self) -> list[Finding]:
-        if not self.is_python and language_of(self.language) is None:
+        if not self.is_python and self.other_language is None:
             return []  # it has no parameters that could be read
         return [
             Finding("declaration", problem.text, problem.cell + 1, problem.line)
@@ -195,6 +205,8 @@ class Notebook:
                 )
                 found.append(Finding("tag", text, cell.number))
             for tag in sorted(cell.tags - set(TAGS)):
+                import difflib
+
                 close = difflib.get_close_matches(tag.lower(), TAGS, 1, 0.8)
                 if close:
                     text = f"the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
@@ -347,7 +359,7 @@ def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) ->
     bare = [_without_outputs(cell) for cell in listed]
     cells = tuple(_cell(number, cell, name) for number, cell in enumerate(bare, 1))
     notebook = Notebook(name, path, path.parent if path else None, cells, {**node, "cells": bare})
-    other = language_of(notebook.language)
+    other = notebook.other_language
     for cell in notebook.with_role("return"):
         _check_return(cell, name, other)
     return notebook

@@ -7,7 +7,6 @@ import os
 import pathlib
 from typing import Any
 
-from restified_magics.core.executed import executed
 from restified_magics.core.notebook import Notebook, notebook_file, write_notebook
 from restified_magics.core.telling import shorten
 from restified_magics.errors import RestifiedError, can_cross
@@ -54,6 +53,8 @@ class Result:
         the failure, and the traceback in its place.
         """
         import nbformat  # slow to import, and most calls never need it
+
+        from restified_magics.core.executed import executed  # as above
 
         if self._source is None:
             raise RestifiedError("this Result has no notebook: it was not made by a Model")

@@ -140,8 +140,10 @@ class ForMessages:
         try:
             if self._connection.ready():  # a change before the descriptor was watched is not told by it
                 return
+            # not `wait_for`: until Python 3.12 it loses a cancellation that comes together with a message
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), self._seconds)
+                async with asyncio.timeout(self._seconds):
+                    await woken.wait()
         finally:
             for descriptor in descriptors:
                 loop.remove_reader(descriptor)

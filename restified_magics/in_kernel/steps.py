@@ -55,8 +55,9 @@ class ForFuture:
                 loop.call_soon_threadsafe(done.set)
 
         self._future.add_done_callback(tell)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), self._seconds)
+        with contextlib.suppress(TimeoutError):  # not `wait_for`: it may lose a cancellation
+            async with asyncio.timeout(self._seconds):
+                await done.wait()
 
 
 def drive(steps: Steps[T]) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 import types
@@ -165,11 +164,14 @@ def _ends_the_call(error: BaseException) -> bool:
     """Whether it is who awaits the call that wants no more of it, and not a cell that raised."""
     if isinstance(error, GeneratorExit):
         return from_first_cell(error.__traceback__) is None
-    return isinstance(error, asyncio.CancelledError) and _cancelled()
+    asyncio = sys.modules.get("asyncio")  # who has not imported it was not cancelled by it
+    return asyncio is not None and isinstance(error, asyncio.CancelledError) and _cancelled()
 
 
 def _cancelled() -> bool:
     """Whether the task that awaits the call was cancelled, and not just something in the Model."""
+    import asyncio
+
     try:
         task = asyncio.current_task()
     except RuntimeError:

@@ -6,7 +6,6 @@ nested one does not run meanwhile, so that its hold is lent to it: no order of n
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import contextlib
 import dataclasses
@@ -99,6 +98,8 @@ async def held_async(hold: Hold) -> AsyncIterator[None]:
         if not granted:
             _enqueue(hold)
     if not granted:
+        import asyncio  # slow to import, and a call in a thread does not need it
+
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         _wakers[hold] = lambda: loop.call_soon_threadsafe(woken.set)
         try:

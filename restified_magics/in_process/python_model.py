@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import contextlib
 import importlib.machinery
@@ -11,7 +10,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, Never, get_args
+from typing import TYPE_CHECKING, Any, Literal, Never, get_args
 
 from restified_magics.core.calls import Call, reset_current_call, set_current_call
 from restified_magics.core.deadline import Blocked, Deadline, Expired, guard, shielded, within
@@ -30,7 +29,6 @@ from restified_magics.in_process.capture import (
 from restified_magics.in_process.execution import awaited, run_cells
 from restified_magics.in_process.figures import close_figures
 from restified_magics.in_process.free_names import free_names
-from restified_magics.in_process.loops import CallLoop
 from restified_magics.in_process.process_state import Hold, held, held_async, release
 from restified_magics.in_process.program import Program, compiled
 from restified_magics.in_process.shell import (
@@ -40,6 +38,9 @@ from restified_magics.in_process.shell import (
     running_shell,
     shell_installed,
 )
+
+if TYPE_CHECKING:
+    from restified_magics.in_process.loops import CallLoop
 
 __all__ = ["PythonModel", "Scope", "execute_notebook"]
 
@@ -127,7 +128,7 @@ class PythonModel(Model):
             cells = run_cells(call, program, record=record is not None)
             try:
                 coroutine = next(cells)
-                loop = CallLoop()
+                loop = _call_loop()
                 while True:
                     try:
                         value = loop.run(coroutine)
@@ -143,6 +144,8 @@ class PythonModel(Model):
                     loop.close()
 
     async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
+        import asyncio
+
         if timeout is None:
             return await self._there(call, record)
         deadline = Deadline(timeout)
@@ -174,6 +177,12 @@ class PythonModel(Model):
                 except StopIteration as ended:
                     call.result.value = ended.value
                     return ended.value
+
+
+def _call_loop() -> CallLoop:
+    from restified_magics.in_process.loops import CallLoop  # with asyncio, which is slow to import
+
+    return CallLoop()
 
 
 def execute_notebook(

@@ -10,7 +10,6 @@ from typing import Any
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.telling import shorten
 from restified_magics.in_process.shell import shell
-from restified_magics.signature.languages import language_of
 from restified_magics.widgets.cutting import cut
 from restified_magics.widgets.log import log
 from restified_magics.widgets.without_source import without_source
@@ -70,7 +69,7 @@ def cell_outputs(
         live: the cells run in this process, so that a page can show their widgets.
     """
     returned = _returned(notebook, outputs) if value_is_shown else None
-    language = language_of(notebook.language)
+    language = notebook.other_language
     printed = value_is_shown and language is not None and language.prints_value
     pictures = [each["data"]["image/png"] for each in value if "image/png" in each["data"]]
     listed: list[Output] = []
