@@ -164,8 +164,9 @@ def _ends_the_call(error: BaseException) -> bool:
     """Whether it is who awaits the call that wants no more of it, and not a cell that raised."""
     if isinstance(error, GeneratorExit):
         return from_first_cell(error.__traceback__) is None
-    asyncio = sys.modules.get("asyncio")  # who has not imported it was not cancelled by it
-    return asyncio is not None and isinstance(error, asyncio.CancelledError) and _cancelled()
+    # who has not imported asyncio, which takes long, was not cancelled by it
+    cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", ())
+    return isinstance(error, cancelled) and _cancelled()
 
 
 def _cancelled() -> bool:
