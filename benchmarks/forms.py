@@ -157,6 +157,10 @@ class Visit(System):
         page.close()
         return self.value
 
+    def rest(self) -> None:
+        """A visitor does not come just as another leaves, whose page and connection are ended meanwhile."""
+        time.sleep(1.0)
+
     def close(self) -> None:
         self.playwright.stop()
         self.server.terminate()

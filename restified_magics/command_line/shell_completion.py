@@ -78,7 +78,6 @@ class WordsKept(click.Command):
         return super().parse_args(ctx, args)
 
 
-@add_completion_class
 class _Bash(BashComplete):
     """bash cuts words at ``=``, and completes what stands behind the last one."""
 
@@ -101,6 +100,9 @@ class _Bash(BashComplete):
             if before and item.value.startswith(before):
                 return f"{item.type},{item.value.removeprefix(before)}"
         return super().format_completion(item)
+
+
+add_completion_class(_Bash)  # not as a decorator: the first releases of click 8.1 return nothing
 
 
 @click.command("completion")
