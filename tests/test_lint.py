@@ -46,6 +46,8 @@ def test_a_good_model_has_no_findings():
         ([*CLEAN, cell("print(1)", "skip")], []),
         ([CLEAN[0], returns("n + taken\n")], [("free-name", 2, 1)]),
         ([CLEAN[0], "def f():\n    return taken", returns("f() + n")], [("free-name", 2, 2)]),
+        ([CLEAN[0], "from math import *", returns("sin(n)")], []),
+        ([CLEAN[0], "%run helper.py", returns("helped(n)")], []),
         (["print(n)", *CLEAN], [("free-name", 1, 1)]),
         (["print(m)", *CLEAN[:1], "m = n", returns("m")], [("free-name", 1, 1)]),
         ([parameters("# Help.\nn = 1\n\nm = 2  # Other"), returns("n")], [("unused-parameter", 1, 4)]),

@@ -110,6 +110,32 @@ def test_free_names_are_found_without_running_anything():
     assert found == ("early", "free_in_class", "free_in_function", "free_in_with")
 
 
+@pytest.mark.parametrize(
+    "brings",
+    [
+        "from math import *",
+        "try:\n    from math import *\nexcept ImportError: pass",
+        "%pylab inline",
+        "1\n%run helper.py",
+        "run helper.py",
+        "%load_ext my_extension",
+        "%%time\nfrom math import *",
+        "%%capture\n%run helper.py",
+        "def load():\n    get_ipython().run_line_magic('run', 'helper.py')\nload()",
+    ],
+)
+def test_what_may_bring_any_name_leaves_no_later_name_free(brings):
+    """After a star import or `%run` it is not certain that a name is free, and before it is."""
+    cells = ("early", "def f(): return in_function", brings, "f() + later", returns("sin(x)"))
+    assert model(*cells).free_names == ("early",)
+
+
+@pytest.mark.parametrize("other", ["%load_ext autoreload\n%autoreload 2", "%matplotlib inline", "x = '*'"])
+def test_other_magics_leave_names_free(other):
+    """What brings no names makes none uncertain."""
+    assert model(other, returns("sin(1)")).free_names == ("sin",)
+
+
 # --------------------------------------------------------------------- scopes
 
 

@@ -39,11 +39,20 @@ _GIVEN |= {
     "__conditional_annotations__",
 }
 
+#: Magics that bring names which nothing in the cell tells.
+_BINDING = {"pylab", "run", "load_ext", "reload_ext", "store", "macro", "rerun", "recall"}
+#: Extensions that bring none.
+_NAMELESS = {"autoreload", "restified_magics"}
+
+#: Stands for the names that a star import or such a magic brings.
+_ANY = "*"
+
 
 def free_names(program: Program) -> tuple[str, ...]:
     """Read off the compiled code: what is loaded before anything stores it.
 
-    At top level order counts; a function's body runs later, when all names are there.
+    At top level order counts; a function's body runs later, when all names are there. After a star import,
+    and magics such as ``%run``, any name may be there, and none is told.
     """
     known = set(vars(builtins)) | _GIVEN
     later: set[str] = set()
@@ -51,29 +60,42 @@ def free_names(program: Program) -> tuple[str, ...]:
     for step in program.steps:
         # a parameter without a value is assigned by no code, and every call gives it
         known.update(name for piece in step.pieces for name in piece.names)
-        for code in filter(None, (step.body, step.last)):
+        for code in filter(None, (step.body, step.last, step.automagic)):
             for name, stores in _uses(code):
                 if stores:
                     known.add(name)
-                elif name not in known:
+                elif name not in known and _ANY not in known:
                     found.add(name)
             known.update(_bound_by_magics(code))
             for magic in _python_in_magics(code):
                 known.update(name for name, stores in _uses(magic) if stores)
             for nested in nested_code(code):
+                if any(name == _ANY for name, _ in _uses(nested)):
+                    known.add(_ANY)
                 own = {name for name, stores in _uses(nested) if stores}  # a class body's names are its own
                 later.update(name for name, stores in _uses(nested) if not stores and name not in own)
                 known.update(name for name in _declared_global(nested))
-    return tuple(sorted(found | (later - known)))
+    return tuple(sorted(found if _ANY in known else found | (later - known)))
 
 
 def _uses(code: types.CodeType) -> Iterator[tuple[str, bool]]:
     """The names that this code, without the functions in it, loads (False) and stores (True)."""
+    constants: list[object] | None = None  # the arguments of a magic
     for instruction in dis.get_instructions(code):
         if instruction.opname == "STORE_NAME":
             yield instruction.argval, True
         elif instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"):
             yield instruction.argval, False
+        elif "IMPORT_STAR" in (instruction.opname, instruction.argrepr.removeprefix("INTRINSIC_")):
+            yield _ANY, True
+        elif instruction.argval == "run_line_magic":
+            constants = []
+        elif constants is not None and instruction.opname.startswith("LOAD_CONST"):
+            constants.append(instruction.argval)
+            if len(constants) == 2:
+                if constants[0] in _BINDING and constants[1] not in _NAMELESS:
+                    yield _ANY, True
+                constants = None
 
 
 def _declared_global(code: types.CodeType) -> Iterator[str]:
