@@ -153,6 +153,65 @@ def test_set_refuses_what_a_field_cannot_hold(form):
     assert made.values == {"height": 5}
 
 
+SWITCHES = node(
+    "from typing import Literal",
+    parameters(
+        "b: bool = True\nmany: set[Literal['x', 'y']] = {'x'}\nfew: list[Literal['x', 'y']] = ['x', 'y']"
+    ),
+    returns("(b, many, few)"),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"b": "x"}, "b must be true or false, not 'x'"),
+        ({"b": 2}, "b must be true or false, not 2"),
+        ({"many": ["x", "z"]}, r"many at \[1\] must be 'x' or 'y', not 'z'"),
+        ({"many": "x"}, "many must be a set, not 'x'"),
+        ({"many": 5}, "many must be a set, not 5"),
+        ({"many": None}, "many must be a set, not None"),
+    ],
+    ids=str,
+)
+def test_what_the_model_refuses_no_field_takes(form, given, problem):
+    """A call, `set`, a preset and values to begin with refuse the same in the same words; nothing changes."""
+    with pytest.raises(ParameterError, match=problem):
+        PythonModel(SWITCHES)(**given)
+    made = form(SWITCHES)
+    with pytest.raises(ValueError, match=problem):
+        made.set(given)
+    assert made.values == {}
+    for options in ({"presets": {"A": given}}, {"values": given}):
+        with pytest.raises(ParameterError, match=problem):
+            form(SWITCHES, **options)
+    for value in given.values():
+        if isinstance(value, int | str):
+            with pytest.raises(ParameterError, match=problem):
+                form(SWITCHES, given)
+
+
+@pytest.mark.parametrize("word", ["no", "false", 0])
+def test_what_the_model_reads_as_false_unticks(form, word):
+    """As the Model's own call makes False of it."""
+    made = form(SWITCHES)
+    made.set(b=word)
+    assert made.values == {"b": False}
+    assert form(SWITCHES, {"b": word}).values == {"b": False}
+    made = form(SWITCHES, presets={"A": {"b": word, "many": ["y"]}})
+    send(made, do="preset", name="A")
+    assert made.values == {"b": False, "many": {"y"}}
+
+
+def test_an_order_that_a_field_cannot_show_is_refused(form):
+    """Also where the same choices in another order are the default."""
+    made = form(SWITCHES)
+    with pytest.raises(ValueError, match="few has a field that cannot show"):
+        made.set(few=["y", "x"])
+    made.set(few=["x", "y"])
+    assert made.values == {}
+
+
 @pytest.mark.parametrize(
     ("override", "values"),
     [

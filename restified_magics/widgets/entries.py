@@ -82,7 +82,7 @@ class FieldEntry(Entry):
         raw = self.field.raw_of(value)
         read = self.field.read(raw)
         if read is MISSING:
-            shows = raw is not None or value is None
+            shows = value is None or (raw is not None and self._is_default(value))
         else:
             wanted = self.parameter.enforced.coerce(value)
             shows = is_same(read, wanted) or repr(read) == repr(wanted)
@@ -90,6 +90,13 @@ class FieldEntry(Entry):
             raise ValueError(f"has a field that cannot show {shorten(value)}")
         self.refused = ""
         self.take(raw)
+
+    def _is_default(self, value: Any) -> bool:
+        """Whether a value with the raw value of the default is it: the order of choices may differ."""
+        wanted = self.parameter.enforced.coerce(value)
+        return self.field.kind != "several" or bool(
+            wanted == self.parameter.enforced.coerce(self.parameter.default)
+        )
 
     def take(self, raw: Raw) -> None:
         """Hold a raw value, whatever it means."""
@@ -285,6 +292,7 @@ def make_entry(parameter: Parameter, override: Any = None) -> Entry:
 
     Raises:
         TypeError: the override is no abbreviation.
+        ValueError: nothing that the Model takes can come of it; the message reads after the parameter's name.
 
     Example:
         >>> entry = make_entry(Parameter("n", type=int, default=5), (0, 10))
@@ -323,7 +331,7 @@ def _beginning_with(parameter: Parameter, value: Any) -> Parameter:
     if parameter.required or parameter.expression is not None or parameter.default is None:
         known = parameter.declared or parameter.type not in (Any, object, type(None))
         parameter = dataclasses.replace(parameter, type=parameter.type if known else type(value))
-    return dataclasses.replace(parameter, default=value, expression=None)
+    return dataclasses.replace(parameter, default=parameter.enforced.coerce(value), expression=None)
 
 
 def _choices(parameter: Parameter, override: Any) -> Entry:

@@ -405,8 +405,7 @@ def _write_json(made: Field, value: Any) -> Raw:
 
 
 def _write_checkbox(made: Field, value: Any) -> Raw:
-    del made
-    return bool(value)
+    return bool(made.parameter.enforced.coerce(value))
 
 
 def _write_select(made: Field, value: Any) -> Raw:
@@ -417,6 +416,7 @@ def _write_select(made: Field, value: Any) -> Raw:
 
 
 def _write_several(made: Field, value: Any) -> Raw:
+    value = made.parameter.enforced.coerce(value)
     return [str(index) for index, choice in enumerate(made.choices) if any(is_same(choice, v) for v in value)]
 
 

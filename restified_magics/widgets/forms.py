@@ -534,7 +534,16 @@ def bind(
 
 def _entries(model: Model, overrides: Mapping[str, Any]) -> dict[str, Entry]:
     _check_names(model, overrides)
-    return {name: make_entry(parameter, overrides.get(name)) for name, parameter in model.parameters.items()}
+    entries: dict[str, Entry] = {}
+    problems: dict[str, str] = {}
+    for name, parameter in model.parameters.items():
+        try:
+            entries[name] = make_entry(parameter, overrides.get(name))
+        except ValueError as error:
+            problems[name] = str(error)
+    if problems:
+        raise ParameterError(model.name, problems)
+    return entries
 
 
 def _check_names(model: Model, names: Iterable[str]) -> None:
