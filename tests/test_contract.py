@@ -220,6 +220,26 @@ def test_forms_of_the_return_cell(make, source, expected, capsys):
     assert (list(value) if isinstance(value, (list, tuple)) else value) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("rows[rows.index(max(rows))] -= 2", 7),
+        ("rows[next(it) :] += [4]", [1, 4]),
+        ("next(makers).rate += 2", 3),
+        ("a, d[next(it)] = 1, len(d)", (1, 0)),
+        ("[*rows[1:], a], b = [[4, 5, 6], 7]", ((4, 5, 6), 7)),
+        ("rows[i], i = 5, 1", (5, 1)),
+        ("rows[0], a = b = iter([7, 8])", (7, 8)),
+    ],
+)
+def test_places_of_the_last_assignment_are_found_once(make, source, expected):
+    """The value is what was assigned there, also where the cell would find another place by now."""
+    names = "rows, d, it, i = [9, 1], {}, iter([1]), 0\nclass Maker: rate = 1\nmakers = iter([Maker()])"
+    result = make(names, returns(source)).run()
+    assert result.value == expected
+    assert not [name for name in result.namespace if not name.isidentifier()]
+
+
 @pytest.mark.parametrize("source", ["d[next(it)] = 3", "d[next(it)]: int = 3", "d[next(it)] = r = 3"])
 def test_the_target_of_the_last_assignment_is_evaluated_once(make, source):
     """The value is what was assigned, and the cell does what it does in Jupyter: no more than that."""

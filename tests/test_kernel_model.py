@@ -618,6 +618,12 @@ def test_traceback_that_a_cell_shows_itself_is_an_output():
     assert [[output["ename"] for output in each] for each in outputs] == [["ZeroDivisionError"], []]
 
 
+def test_breakpoint_is_an_error():
+    """There is nobody who could type; it was passed over without a word."""
+    with pytest.raises(CellError, match=r"cell 1, line 2: RuntimeError: breakpoint\(\) cannot be used here"):
+        KernelModel(node("x = 1\nbreakpoint()", returns("x")))()
+
+
 def test_a_kernel_that_shares_no_file_tells_its_cells_by_messages(monkeypatch, tmp_path):
     """As one on another machine: progress, outputs and errors have their cells all the same."""
     bootstrap = kernel_python._bootstrap

@@ -26,7 +26,15 @@ __all__ = ["EVENT", "PythonRequest", "prepare"]
 #: Messages of ours on iopub: a type that no frontend shows.
 EVENT = "application/vnd.restified-magics.event+json"
 # in the order in which they import each other
-_MODULES = ("encoders", "encoding_kinds", "encoding_classes", "encoding_tables", "encoding", "kernel_side")
+_MODULES = (
+    "encoders",
+    "encoding_kinds",
+    "encoding_classes",
+    "encoding_tables",
+    "encoding",
+    "once",
+    "kernel_side",
+)
 _LOADER = """
 import sys, types
 package = sys.modules["_restified"] = types.ModuleType("_restified")

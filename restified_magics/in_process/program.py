@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
+from restified_magics.wire.once import assigned_once
 
 __all__ = ["Assignment", "Program", "Step", "adopt", "cell_of", "compiled", "nested_code"]
 
@@ -281,14 +282,12 @@ def _parts(tree: ast.Module, *, returns: bool) -> tuple[list[ast.stmt], ast.expr
     *before, last = tree.body
     if isinstance(last, ast.Expr):
         return before, _as_lines(last.value) if returns else last.value
-    if returns:
-        target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
-        place = isinstance(target, (ast.Subscript, ast.Attribute))
-        if place and isinstance(last, (ast.Assign, ast.AnnAssign)) and last.value is not None:
-            last.value = _keeping(last.value)
-            return tree.body, _KEPT_VALUE
-        if isinstance(target, ast.expr):
-            return tree.body, _loaded(target)
+    if returns and isinstance(last, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        body, value, ends = assigned_once(last)
+        if ends is None:
+            return tree.body, value
+        kept = ast.copy_location(ast.Assign([ast.Name(_KEPT, ast.Store())], value), last)
+        return [*before, *body, ast.fix_missing_locations(kept), ends], _KEPT_VALUE
     return tree.body, None
 
 
@@ -296,19 +295,6 @@ def _parts(tree: ast.Module, *, returns: bool) -> tuple[list[ast.stmt], ast.expr
 #: would evaluate it twice. The expression takes the value away.
 _KEPT = "<value>"
 _KEPT_VALUE = ast.parse(f"__import__('builtins').globals().pop({_KEPT!r})", mode="eval").body
-
-
-def _keeping(value: ast.expr) -> ast.expr:
-    kept = ast.copy_location(ast.Name(_KEPT, ast.Store()), value)
-    return ast.copy_location(ast.NamedExpr(kept, value), value)
-
-
-def _loaded(target: ast.expr) -> ast.expr:
-    """The expression that reads what was just assigned to `target`."""
-    copied = ast.parse(ast.unparse(target), mode="eval").body
-    for node in ast.walk(copied):
-        ast.copy_location(node, target)
-    return copied
 
 
 def _as_lines(value: ast.expr) -> ast.expr:

@@ -24,6 +24,7 @@ import warnings
 from typing import Any
 
 from .encoding import Unencodable, pack, unpack
+from .once import assigned_once
 
 __all__ = ["EVENT", "call", "install"]
 
@@ -33,6 +34,11 @@ EVENT = "application/vnd.restified-magics.event+json"
 _NOBODY = (
     "{} cannot be used in a Model: there is nobody to answer. Make it a parameter "
     "(a cell with the tag `parameters`), or give that cell the tag `skip`"
+)
+
+_NO_DEBUGGER = (
+    "breakpoint() cannot be used here: there is no terminal to type in. Call the Model in Jupyter or in a "
+    "terminal, without a kernel of its own, to debug it, or take the line out"
 )
 
 _running: Any = None
@@ -59,7 +65,11 @@ def install(shell, mark):
     shell.user_ns["exit"] = shell.user_ns["quit"] = _end_call
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:
-        kernel.raw_input, kernel.getpass = _refusing("input()"), _refusing("getpass()")
+        kernel.raw_input, kernel.getpass = (
+            _refusing(_NOBODY.format(name)) for name in ("input()", "getpass()")
+        )
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _refusing(_NO_DEBUGGER)
     warnings.filterwarnings("ignore", "To exit: use")
     shell.run_cell("None", silent=True)  # what the first cell would pay for
 
@@ -321,22 +331,10 @@ def _keep_value(body):
             value.func.attr = "getoutput"  # `!cmd` gives its lines, as `x = !cmd` does
         last.value = ast.copy_location(_ours("keep", value), value)
         return
-    target = last.targets[0] if isinstance(last, ast.Assign) else getattr(last, "target", None)
-    place = isinstance(target, (ast.Subscript, ast.Attribute))
-    if place and isinstance(last, (ast.Assign, ast.AnnAssign)) and last.value is not None:
-        # to read the target once more would evaluate it twice
-        last.value = ast.copy_location(_ours("keep", last.value), last.value)
-    elif target is not None:
-        loaded = ast.parse(_unparsed(target), mode="eval").body
-        for node in ast.walk(loaded):
-            ast.copy_location(node, target)
-        body.append(ast.copy_location(ast.Expr(_ours("take", loaded)), last))
-
-
-def _unparsed(target):
-    if hasattr(ast, "unparse"):
-        return ast.unparse(target)
-    return target.id  # Python 3.8 has no way to write a tree as text; a plain name is nearly always it
+    if isinstance(last, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        statements, value, ends = assigned_once(last)
+        taken = ast.copy_location(ast.Expr(_ours("take", value)), last)
+        body[-1:] = [*statements, taken, *([] if ends is None else [ends])]
 
 
 # ------------------------------------------------------------------- the shell
@@ -444,9 +442,9 @@ def _message(error):
         return f"<its message raised {type(broken).__name__}>"
 
 
-def _refusing(name):
+def _refusing(reason):
     def refuse(*_args, **_options):
-        raise RuntimeError(_NOBODY.format(name))
+        raise RuntimeError(reason)
 
     return refuse
 
