@@ -187,6 +187,34 @@ def test_a_crash_is_128_and_the_signal(write, tmp_path):
         assert told in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("engine", ["python", "kernel"])
+@pytest.mark.parametrize("command", [("call",), ("map", "--grid", "k=1,2", "-q")])
+def test_a_cell_that_ends_the_process_is_no_success(restified, write, command, engine):
+    """`os._exit(0)` gives no value, so that it is exit code 1 in every engine; one process tells the place."""
+    write(parameters("k = 1"), "import os\nos._exit(0)", returns("k"))
+    done = restified(*command, "model.ipynb", "--engine", engine)
+    assert (done.returncode, done.stdout.strip()) == (1, ""), done.stderr
+    place = "line 2: os._exit(0) ended the call" if engine == "python" else "the kernel"
+    assert "model.ipynb, cell 2" in done.stderr, done.stderr
+    assert place in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_of_a_cell_ends_as_ever(restified, write):
+    """Only the process of the call itself counts: what it forks may end by `os._exit`, with its own status."""
+    child = "import os\npid = os.fork()\nif pid == 0:\n    os._exit(7)"
+    pool = "import multiprocessing as m\np = m.get_context('fork').Process(target=os._exit, args=(5,))\np.start(); p.join()"
+    write(
+        child,
+        "status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])",
+        pool,
+        returns("[status, p.exitcode]"),
+    )
+    done = restified("call", "model.ipynb")
+    assert (done.returncode, done.stdout) == (0, "[7,5]\n"), done.stderr
+    assert "_exit" not in done.stderr
+
+
 def test_timeout_is_124(restified, write):
     """A call that takes too long ends as the command `timeout` ends it."""
     write("while True:\n    pass")

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from restified_magics.command_line.abrupt_exit import abrupt_exits_told
 from restified_magics.core.media import JSON, TEXT, offered, render
 from restified_magics.core.notebook import Notebook, refuse_itself, told_of
 from restified_magics.errors import MediaError, RestifiedError
@@ -65,7 +66,8 @@ def results_only() -> Iterator[Give]:
         reconfigure(line_buffering=True)  # what cells print appears at once, also in a pipe
     os.dup2(2, 1)
     try:
-        yield Give(kept)
+        with abrupt_exits_told():
+            yield Give(kept)
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
