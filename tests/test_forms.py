@@ -11,7 +11,7 @@ import ipywidgets
 import pytest
 from conftest import cell, node, parameters, returns
 
-from restified_magics import ParameterError, PythonModel
+from restified_magics import Parameter, ParameterError, PythonModel
 from restified_magics.widgets.forms import Form
 from restified_magics.widgets.panel import Panel
 
@@ -235,6 +235,65 @@ def test_a_value_out_of_the_bounds_of_the_form(form):
     """The error names the parameter."""
     with pytest.raises(ParameterError, match=r"height must be at most 10, not 50"):
         form(AREA, {"height": (0, 10)}, values={"height": 50})
+
+
+LIMITED = node(
+    "from typing import Literal\nfrom annotated_types import Gt\nfrom typing import Annotated",
+    parameters(
+        "width: float = 3.0  # Width (0..100)\nunit: Literal['mm', 'cm'] = 'mm'\n"
+        "name = 'x'\nbig: Annotated[int, Gt(5)] = 6\nwindow = (2, 8)  # Window (0..10)"
+    ),
+    returns("(width, unit, big)"),
+)
+
+
+def test_the_models_own_limits_are_told_at_the_field(form):
+    """Also where the form has bounds of its own, which are wider: nothing waits for Run to be told."""
+    made = form(LIMITED, {"width": (-5, 200), "big": (0, 10), "window": (-5, 20)})
+    type_in(made, width="-3", big="4", window=["1", "15"])
+    assert made.problems == panel(made).errors
+    assert made.problems == {
+        "width": "must be at least 0, not -3.0",
+        "big": "must be more than 5, not '4'",
+        "window": "(to) must be at most 10, not 15",
+    }
+    assert not made.run()
+    with pytest.raises(ValueError, match="width must be at most 100, not 150"):
+        made.set(width=150)
+    type_in(made, width="50", big="7", window=["1", "9"])
+    assert (made.problems, made.run(), made.wait(60), made.value) == ({}, True, True, (50.0, "mm", 7))
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ({"width": (10, 0)}, "width cannot be from 10 to 0. Give the smaller bound first"),
+        ({"width": (0, float("nan"))}, "width cannot be from 0 to nan"),
+        ({"width": (0, 10, 0)}, "width must have a step of more than 0, not 0"),
+        ({"width": (200, 300)}, "width must be at most 100, so that it cannot be from 200 to 300"),
+        ({"width": (-9, -5)}, "width must be at least 0, so that it cannot be from -9 to -5"),
+        ({"name": (0, 10)}, "name takes no numbers, so that it cannot be from 0 to 10"),
+        ({"unit": ["mm", "q"]}, r"unit must be 'mm' or 'cm', not 'q' \(among the choices of the form\)"),
+        ({"width": {"wide": 101}}, r"width must be at most 100, not 101.* \(among the choices of the form\)"),
+        ({"width": 101}, "width must be at most 100, not 101"),
+        ({"unit": "q"}, "unit must be 'mm' or 'cm', not 'q'"),
+        ({"width": ipywidgets.fixed(101)}, "width must be at most 100, not 101"),
+        ({"width": Parameter("w", default=101)}, "width must be at most 100, not 101"),
+    ],
+    ids=str,
+)
+def test_what_can_never_be_right_is_refused_when_the_form_is_made(form, override, problem):
+    """Bounds, choices and values that no run could take."""
+    with pytest.raises(ParameterError, match=problem):
+        form(LIMITED, override)
+
+
+@pytest.mark.parametrize("make", ["form", "bind"])
+def test_a_timeout_that_can_never_be_is_refused(make):
+    """When the form is made, and not by each of its runs."""
+    fields = {"width": ipywidgets.FloatSlider()}
+    with pytest.raises(ValueError, match="timeout must be more than 0 seconds, not -1"):
+        getattr(PythonModel(AREA, name="area.ipynb"), make)(fields, timeout=-1)
 
 
 def test_labels_of_the_authors_widgets(form):

@@ -14,6 +14,7 @@ from typing import Any
 import ipywidgets
 
 from restified_magics.core.telling import is_same, shorten
+from restified_magics.signature.facts import kinds
 from restified_magics.signature.parameters import MISSING, Parameter
 from restified_magics.widgets.fields import Field, Raw, Upload, make_field
 
@@ -304,17 +305,22 @@ def make_entry(parameter: Parameter, override: Any = None) -> Entry:
     if override is None:
         return _of_field(make_field(parameter))
     if isinstance(override, ipywidgets.fixed):
+        if override.value is not MISSING:
+            parameter.coerce(override.value)
         return FixedEntry(parameter, override.value)
     if isinstance(override, ipywidgets.Widget):
         return WidgetEntry(parameter, override)
     if isinstance(override, Parameter):
-        return _of_field(make_field(dataclasses.replace(override, name=parameter.name), always=True))
+        if override.default is not MISSING:
+            parameter.coerce(override.default)
+        if not override.free_choice:
+            _check_choices(parameter, override.choices or ())
+        named = dataclasses.replace(override, name=parameter.name)
+        return _of_field(make_field(named, always=True, own=parameter))
     if isinstance(override, bool | int | float | str):
         return _of_field(make_field(_beginning_with(parameter, override), always=True))
     if isinstance(override, tuple) and len(override) in (2, 3) and all(map(_is_number, override)):
-        low, high, *step = override
-        bounded = dataclasses.replace(parameter, minimum=low, maximum=high, step=step[0] if step else None)
-        return _of_field(make_field(bounded))
+        return _of_field(make_field(_bounded(parameter, *override), own=parameter))
     if isinstance(override, Mapping | Iterable):
         return _choices(parameter, override)
     raise TypeError(
@@ -325,6 +331,31 @@ def make_entry(parameter: Parameter, override: Any = None) -> Entry:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _bounded(parameter: Parameter, low: Any, high: Any, step: Any = None) -> Parameter:
+    """The parameter with these bounds. Raises ValueError where no value can be right."""
+    if not low <= high:
+        raise ValueError(f"cannot be from {low} to {high}. Give the smaller bound first")
+    if step is not None and not step > 0:
+        raise ValueError(f"must have a step of more than 0, not {step}")
+    if kinds(parameter.enforced.type) <= {str, bool, bytes, dict}:
+        raise ValueError(f"takes no numbers, so that it cannot be from {low} to {high}")
+    own = parameter.minimum, parameter.maximum
+    below = _is_number(own[0]) and high < own[0]
+    above = _is_number(own[1]) and low > own[1]
+    if below or above:
+        told = f"at least {own[0]}" if below else f"at most {own[1]}"
+        raise ValueError(f"must be {told}, so that it cannot be from {low} to {high}")
+    return dataclasses.replace(parameter, minimum=low, maximum=high, step=step)
+
+
+def _check_choices(parameter: Parameter, choices: Iterable[Any]) -> None:
+    for choice in choices:
+        try:
+            parameter.coerce(choice)
+        except ValueError as error:
+            raise ValueError(f"{error} (among the choices of the form)") from None
 
 
 def _beginning_with(parameter: Parameter, value: Any) -> Parameter:
@@ -343,6 +374,7 @@ def _choices(parameter: Parameter, override: Any) -> Entry:
     values = tuple(labels.values()) if labels is not None else tuple(pairs)
     if not values:
         raise TypeError(f"{parameter.name}: there are no choices. Give at least one")
+    _check_choices(parameter, values)
     # values of the author's own, taken as they are
     chosen = dataclasses.replace(parameter, choices=values, free_choice=False, type=Any, declared=False)
-    return _of_field(make_field(chosen, labels))
+    return _of_field(make_field(chosen, labels, own=parameter))

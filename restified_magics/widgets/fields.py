@@ -68,6 +68,7 @@ class Field:
             notebook has there; empty where a value has to be there.
         empty_is_blank: an empty control is blank, too.
         always: its value is given in each call, also the one that it begins with.
+        own: the Model's own parameter, where this one is another: its limits hold, too.
 
     Example:
         >>> size = make_field(Parameter("size", type=float, default=4.2, minimum=0, maximum=10))
@@ -87,6 +88,7 @@ class Field:
     blank: str = ""
     empty_is_blank: bool = False
     always: bool = False
+    own: Parameter | None = None
 
     @property
     def name(self) -> str:
@@ -109,8 +111,12 @@ class Field:
         if raw == self.initial and not (self.parameter.required or self.always):
             return MISSING
         if raw is None or (self.empty_is_blank and _is_empty(raw)):
-            return self._read_blank()
-        return _READERS.get(self.kind, _read_line)(self, raw)
+            value = self._read_blank()
+        else:
+            value = _READERS.get(self.kind, _read_line)(self, raw)
+        if self.own is not None and value is not MISSING:
+            self.own.coerce(value)  # checked only: the call itself coerces it
+        return value
 
     def raw_of(self, value: Any) -> Raw:
         """The raw value that means a value.
@@ -199,7 +205,11 @@ class Field:
 
 
 def make_field(
-    parameter: Parameter, labels: Mapping[str, Any] | None = None, *, always: bool = False
+    parameter: Parameter,
+    labels: Mapping[str, Any] | None = None,
+    *,
+    always: bool = False,
+    own: Parameter | None = None,
 ) -> Field:
     """The field of a parameter.
 
@@ -207,6 +217,7 @@ def make_field(
         parameter: the parameter, with the choices and bounds that the form is to show.
         labels: the parameter's choices by the words that a person reads, where those are others.
         always: the form's default is not the notebook's, so that it is given, too.
+        own: the Model's own parameter, where this one is another: its limits hold, too.
     """
     kind, choices = control_of(parameter)
     nullable = parameter.default is None or type(None) in alternatives(parameter.type)
@@ -224,6 +235,7 @@ def make_field(
         shown,
         blank=blank,
         always=always,
+        own=own,
         empty_is_blank=kind in _EMPTY_IS_BLANK
         or (kind == "text" and ((bool(blank) and untyped) or _is_path(parameter))),
     )

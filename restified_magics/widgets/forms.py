@@ -75,6 +75,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         run = run or ("auto" if options.get("run") == "auto" else "button")
         if run not in ("button", "auto"):
             raise ValueError(f"run must be 'button' or 'auto', not {run!r}")
+        model._limit(timeout)  # one that can never be is refused now, and not by each run
         self._debug = debug
         self._tracebacks = debug or (not in_voila() if tracebacks is None else tracebacks)
         kept, begin = _beginning(model, values or {})
