@@ -21,6 +21,7 @@ from conftest import EXAMPLES, ROOT, node, parameters, returns
 from documentation import PAGES, Block, blocks, name_of
 from rest_server import serving
 
+from restified_magics import PythonModel
 from restified_magics.command_line.commands import main
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -146,6 +147,21 @@ def test_python_that_is_not_run_is_python():
     for block in BLOCKS:
         if block.kind == "python" and block.not_run:
             compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_page_of_forms_says_how_to_get_each_field():
+    """Its parameters for passwords and uploads have the fields that it promises."""
+    page = ROOT / "docs" / "forms.md"
+    (code,) = [block.code for block in blocks(page) if "SecretStr" in block.code]
+    with contextlib.closing(PythonModel(node(parameters(code), returns("1"))).form()) as form:
+        fields = {spec["name"]: (spec["kind"], spec["required"]) for spec in form.children[0].fields}
+    assert fields == {
+        "token": ("password", True),
+        "word": ("password", False),
+        "photo": ("file", True),
+        "logo": ("file", False),
+        "sizes": ("table", True),
+    }
 
 
 READ = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
