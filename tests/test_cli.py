@@ -432,6 +432,18 @@ def test_map_writes_a_row_for_each_row(restified, model, tmp_path):
     assert "2call" in done.stderr.replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [((), "name,x,since\n"), (("--keep-going",), "name,x,since,error\n"), (("--json",), "")],
+)
+def test_map_of_no_rows_says_so(restified, model, tmp_path, options, written):
+    """A table of which only the header is there gives one of which only the header is there, and a word."""
+    (tmp_path / "none.csv").write_text("x,since\n")
+    done = restified("map", "model.ipynb", "none.csv", "name=fixed", "-q", *options)
+    assert (done.returncode, done.stdout) == (0, written)
+    assert done.stderr == "none.csv: has no rows below its header, so that no call was made\n"
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_lines_of_several_processes_do_not_mix(restified, write, unbuffered):
     """What the calls of a sweep print stays in whole lines, however Python buffers."""

@@ -361,6 +361,25 @@ def test_a_store_is_a_folder_of_its_own(double, tmp_path):
             double.map([{"x": 1}], store=path)
 
 
+@pytest.mark.parametrize("damage", [b"", b"[]", b"\xff"])
+def test_a_damaged_mark_of_a_store_is_named(counted, tmp_path, damage):
+    """Without the file that says that a folder is a store it is none: the error says what brings it back."""
+    model, calls = counted
+    model.map([{"x": 1}], store=tmp_path / "store")
+    mark = tmp_path / "store" / "restified-sweep.json"
+    whole = mark.read_text()
+    mark.write_bytes(damage)
+    with pytest.raises(
+        RestifiedError, match=r"restified-sweep\.json is damaged .*Give another folder"
+    ) as caught:
+        model.map([{"x": 1}], store=tmp_path / "store")
+    assert whole in str(caught.value)
+    mark.write_text(whole)
+    before = calls()
+    model.map([{"x": 1}], store=tmp_path / "store")
+    assert calls() == before
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/full")
 def test_a_full_disk_is_told(double, tmp_path, monkeypatch):
     """Where an entry cannot be written the sweep ends and says that it can go on."""
@@ -524,6 +543,12 @@ def test_what_is_asked_wrong(double):
         double.map(5)
     with pytest.raises(TypeError, match=r"a list of values for x, as in \[5\]"):
         double.map(grid={"x": 5})
+    for text, shown in (("ab", "'ab'"), (b"ab", "b'ab'")):
+        with pytest.raises(TypeError, match=rf"a list of values for x, as in \[{shown}\]"):
+            double.map(grid={"x": text})
+    for sets in ([{}, {"x": 1}], iter([{}, {"x": 1}])):
+        with pytest.raises(ValueError, match="x is given twice: in set 2 and in grid="):
+            double.map(sets, grid={"x": [5, 6]})
     with pytest.raises(ValueError, match="not both"):
         double.map([{}], workers=2, executor=concurrent.futures.ThreadPoolExecutor(1))
     with pytest.raises(

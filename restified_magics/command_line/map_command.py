@@ -110,7 +110,8 @@ def command(  # noqa: PLR0913 - the options of a command
         model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         fixed = given_values(values)
         combined = _grid(grid, fixed)
-        listed = None if table is None else _rows(table, {*fixed, *combined})
+        header: list[str] = []
+        listed = None if table is None else _rows(table, {*fixed, *combined}, header)
         rows, count = parameter_sets(listed, combined or None)
         outcomes = _begun(
             model,
@@ -128,12 +129,16 @@ def command(  # noqa: PLR0913 - the options of a command
         )
         ending.callback(outcomes.close)
         writer = _Lines(give) if as_json else _Table(give, errors=keep_going)
-        failed = 0
+        made = failed = 0
         try:
             for outcome in outcomes if unordered else _in_order(outcomes):
+                made += 1
                 failed += not _written(outcome, writer, model, keep_going=keep_going)
         finally:
             writer.end()
+        if not made:
+            writer.nothing([*fixed, *header, *combined])
+            click.echo(f"{table}: has no rows below its header, so that no call was made", err=True)
         if failed:
             several = f"{failed} calls failed: their errors are"
             told = "1 call failed: its error is" if failed == 1 else several
@@ -163,13 +168,14 @@ def _begun(*args: Any, **options: Any) -> Generator[Outcome, None, None]:
         raise click.UsageError(str(error)) from None
 
 
-def _rows(table: str, others: Collection[str]) -> Iterator[dict[str, Given]]:
-    """The rows of a CSV file, of which no column has one of the other names."""
+def _rows(table: str, others: Collection[str], names: list[str]) -> Iterator[dict[str, Given]]:
+    """The rows of a CSV file, of which no column has one of the other names; `names` get its own."""
     try:
         with opened_text(table, newline="") as lines:
             reader = csv.reader(lines)
             header = next(reader, [])
             _check_header(table, header, others)
+            names += header
             for row in reader:
                 if row and len(row) != len(header):
                     more, advice = "fewer", "Add what is missing, if only a comma for each empty cell"
@@ -264,6 +270,9 @@ class _Lines:
     def end(self) -> None:
         """Nothing is left to be written."""
 
+    def nothing(self, names: Sequence[str]) -> None:
+        """Nothing is written of no calls."""
+
 
 class _Table:
     """CSV, with the columns that the first call that went well has; one with others is an error."""
@@ -295,6 +304,10 @@ class _Table:
         """Write what waits for a call that went well, though there is none."""
         if self._early and not self._names:
             self._begin([*self._early[0].params])
+
+    def nothing(self, names: Sequence[str]) -> None:
+        """Write the header of a table of no calls: what would be returned is not known."""
+        self._begin([*names])
 
     def _begin(self, names: list[str]) -> None:
         self._names = [*names, *(["error"] if self._errors else [])]

@@ -73,8 +73,12 @@ def parameter_sets(
         params: mappings, one for each call; or a DataFrame, whose rows they are; or None.
         grid: values by name: all combinations, the last name varying fastest; each is added to `params`.
 
+    Raises:
+        TypeError: they are no sets of values, or a grid's are no list of them.
+        ValueError: a name is in both; for what only a loop can tell, when it comes.
+
     Example:
-        >>> sets, count = parameter_sets(None, {"x": range(2), "y": "ab"})
+        >>> sets, count = parameter_sets(None, {"x": range(2), "y": ["a", "b"]})
         >>> list(sets), count
         ([{'x': 0, 'y': 'a'}, {'x': 0, 'y': 'b'}, {'x': 1, 'y': 'a'}, {'x': 1, 'y': 'b'}], 4)
     """
@@ -91,15 +95,30 @@ def parameter_sets(
     if grid is None:
         return base, count
     for name, each in grid.items():
-        if not isinstance(each, Iterable):
+        if not isinstance(each, Iterable) or isinstance(each, str | bytes | bytearray):
             raise TypeError(f"grid needs a list of values for {name}, as in [{shorten(each)}]")
     values = {name: list(each) for name, each in grid.items()}
+    if isinstance(base, Sequence):  # before anything runs
+        collections.deque(_beside(base, values), maxlen=0)
     combined = (
         {**given, **dict(zip(values, combination, strict=True))}
-        for given in base
+        for given in _beside(base, values)
         for combination in itertools.product(*values.values())
     )
     return combined, None if count is None else count * math.prod(map(len, values.values()))
+
+
+def _beside(
+    sets: Iterable[Mapping[str, Any]], grid: Mapping[str, Sequence[Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """The sets that a grid is added to, as long as none has a name of the grid."""
+    for number, given in enumerate(sets, 1):
+        twice = [name for name in grid if isinstance(given, Mapping) and name in given]
+        if twice:
+            raise ValueError(
+                f"{', '.join(twice)} is given twice: in set {number} and in grid=. Leave one of them out"
+            )
+        yield given
 
 
 def sweep(  # noqa: PLR0913 - the options of `Model.map`

@@ -82,9 +82,15 @@ class Store:
                 raise RestifiedError(
                     f"store {self.path}: was written by another version. Give another folder"
                 )
-        except (OSError, ValueError, AttributeError) as error:
+        except OSError as error:
             raise RestifiedError(
                 f"store {self.path}: cannot be used: {error}. Give another folder"
+            ) from error
+        except (ValueError, AttributeError) as error:
+            whole = json.dumps({"format": _FORMAT})
+            raise RestifiedError(
+                f"store {self.path}: its file {_MARK} is damaged ({error}). Give another folder; or, to "
+                f"go on with what is in this one, write {whole} into that file"
             ) from error
 
     def get(self, key: Key) -> Any:
