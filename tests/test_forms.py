@@ -943,6 +943,22 @@ def test_what_the_notebook_has_mends_a_wrong_address(form, address, source, begi
     assert (made.problems, made.values) == ({}, {})
 
 
+def test_a_pair_or_a_date_out_of_bounds_is_shown_as_the_address_gave_it(form, address):
+    """Beside what is wrong with it, which stands until a value comes; what is no pair and no date is not."""
+    days = "a: Annotated[date, Le(date(2027, 1, 1))] = date(2026, 1, 31)\nb: date = date(2026, 1, 31)"
+    address("p=1,11&q=1&a=2030-01-01&b=2026-13-01")
+    source = (
+        f"from datetime import date\nfrom typing import Annotated\nfrom annotated_types import Le\n{days}"
+    )
+    made = form(node(parameters(f"{source}\np = (2, 8)  # P (0..10)\nq = (1, 2)"), returns("p")))
+    assert panel(made).values == {"a": "2030-01-01", "b": "", "p": ["1", "11"], "q": ""}
+    assert set(panel(made).errors) == {"a", "b", "p", "q"}
+    send(made, do="run", values=panel(made).values)
+    assert (made.state, panel(made).errors["p"]) == ("idle", "(to) must be at most 10, not 11")
+    type_in(made, p=["1", "9"], a="2026-12-31")
+    assert set(made.problems) == {"b", "q"}
+
+
 def test_a_wrong_address_is_mended_by_a_value(form, address):
     """What is typed, chosen or set in its place counts."""
     address("x=bad")

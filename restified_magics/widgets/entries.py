@@ -8,6 +8,7 @@ would, and ``fixed(3)`` is given without a field.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -105,8 +106,18 @@ class FieldEntry(Entry):
             self.raw, self.refused = raw, ""
 
     def refuse(self, text: str, why: str) -> None:
-        self.take(text if self.field.kind in _WRITABLE else _UNSET)
+        self.take(text if self.field.kind in _WRITABLE else self._as_given(text))
         super().refuse(text, why)
+
+    def _as_given(self, text: str) -> Raw:
+        """What shows a refused text in a control that takes no other: a real date, a pair of numbers."""
+        if self.field.kind == "date":
+            try:
+                return datetime.date.fromisoformat(text).isoformat()
+            except ValueError:
+                return _UNSET
+        ends = [end.strip() for end in text.split(",")]
+        return ends if self.field.kind == "pair" and len(ends) == 2 and all(ends) else _UNSET
 
     def reset(self) -> None:
         super().reset()
