@@ -46,7 +46,7 @@ def executed(
                 copied["source"] = filled(cell.source, sites[cell.number], params)
             elif language is not None and cell.role == "parameters":
                 copied["source"] = spelled_out(cell.source, language, params)
-            ran = cell.role != "skip" and (last is None or cell.number <= last)
+            ran = cell.role != "skip" and (error is None if last is None else cell.number <= last)
             count += ran
             copied["execution_count"] = count if ran else None
             copied["outputs"] = _outputs(outputs[cell.number - 1] if outputs else [], count)

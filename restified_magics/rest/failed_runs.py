@@ -10,6 +10,8 @@ import secrets
 import threading
 import time
 
+from restified_magics.core.result import Result
+
 __all__ = ["FailedRuns"]
 
 _OURS = re.compile(r".*-\d{8}-\d{6}-[0-9a-f]{6}\.ipynb", re.DOTALL)
@@ -35,19 +37,16 @@ class FailedRuns:
         self._seconds = days * 86400
         self._lock = threading.Lock()
 
-    def keep(self, error: BaseException, notebook: str) -> str | None:
+    def keep(self, result: Result, notebook: str) -> str:
         """Write what there is of the call.
 
         Args:
-            error: what ended it; its `result` is what there is.
+            result: what there is of it.
             notebook: the path of the notebook that was called.
 
         Returns:
-            The path of the kept notebook, below the server's folder, or None where there is nothing to keep.
+            The path of the kept notebook, below the server's folder.
         """
-        result = getattr(error, "result", None)
-        if result is None:
-            return None
         stem = posixpath.basename(notebook).removesuffix(".ipynb")[:50]  # a file system has limits
         name = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.ipynb"
         with self._lock:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from restified_magics.core.notebook import Notebook
-from restified_magics.errors import RestifiedError
+from restified_magics.core.result import Result
+from restified_magics.errors import MediaError, RestifiedError
 from restified_magics.in_kernel.kernel_process import BrokenKernelSpec, kernel_spec
 from restified_magics.in_process.packing import packed
 from restified_magics.isolated.isolated_call import Given, Wanted, call, rehearse
@@ -281,13 +282,14 @@ class CallService:
             self._check_open()  # then that is what ended it
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise await self._told(error, request) from error
+            raise await self._told(error, request, _known(served, params, error)) from error
         finally:
             self.running -= 1
             self._gate.release()
         if outcome.error is not None:
             self._check_open()
-            raise await self._told(outcome.error, request) from outcome.error
+            failed = _known(served, params, outcome.error)
+            raise await self._told(outcome.error, request, failed) from outcome.error
         return outcome
 
     async def _made(self, served: Served, wanted: Wanted, job: Job | None) -> Given:
@@ -327,18 +329,17 @@ class CallService:
             self._own[name] = known, time.monotonic() + _KNOWN
         return known
 
-    async def _told(self, error: Exception, request: CallRequest) -> Problem:
+    async def _told(self, error: Exception, request: CallRequest, failed: Result | None = None) -> Problem:
         problem = problem_of(error, request.path, self.shown)
-        if self.failed is not None:
+        if self.failed is not None and failed is not None and problem.status >= 500:
             try:
-                kept = await asyncio.to_thread(self.failed.keep, error, request.path)
+                kept = await asyncio.to_thread(self.failed.keep, failed, request.path)
             except Exception as failure:  # noqa: BLE001 - a full disk is no reason to lose the answer
                 self.log.error(
                     "[%s] %s: the failed run cannot be kept: %s", request.id, request.path, failure
                 )
             else:
-                if kept is not None:
-                    problem.fields["failed_run"] = kept
+                problem.fields["failed_run"] = kept
         unforeseen = error if not isinstance(error, RestifiedError | TimeoutError) else None
         self.log.warning("[%s] %s: %s", request.id, request.path, type(error).__name__, exc_info=unforeseen)
         return problem
@@ -397,3 +398,13 @@ def _is_own(kernel_name: str) -> bool:
     # two environments may have links to one interpreter, and so the folder counts
     same_folder = os.path.dirname(program) == os.path.dirname(sys.executable)
     return same_folder and os.path.realpath(program) == os.path.realpath(sys.executable)
+
+
+def _known(served: Served, params: Mapping[str, Any], error: Exception) -> Result:
+    """What there is of a call that failed: of one whose process died that is what it was given."""
+    result: Result | None = getattr(error, "result", None)
+    if result is not None:
+        return result
+    ends = served.notebook.with_role("return") if isinstance(error, MediaError) else []
+    cell = ends[-1].number if ends else None  # all cells have run, and the value is what failed
+    return Result(params=dict(params), error=error, cell=cell, _source=served.notebook)
