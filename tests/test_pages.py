@@ -90,6 +90,7 @@ MODELS = {
         "print('working')",
         returns("width * height"),
     ),
+    "whose": node(parameters("n = 1  # N"), "import os\nprint('pid', os.getpid())", returns("n")),
     "endless": node(
         parameters("n = 1  # N"),
         "import os\nprint('pid', os.getpid(), flush=True)",
@@ -715,6 +716,20 @@ def test_two_visitors_and_the_end_of_their_kernels(folder, visit):
         latest = time.monotonic() + 120
         while any(map(_is_alive, pids)):
             assert time.monotonic() < latest, "kernels of pages that are closed are still there"
+            time.sleep(0.05)  # the condition is a process, which nothing tells of
+
+
+def test_a_page_that_is_left_ends_its_kernel(folder, visit):
+    """At once, and long before it would be culled."""
+    with dashboard(folder / "whose.ipynb") as url:
+        page = visit(url)
+        press(page, "Run")
+        expect(page.locator(".rm-status")).to_contain_text("Done")
+        pid = int(page.locator(".restified-outputs").inner_text().split()[1])
+        page.close(run_before_unload=True)
+        latest = time.monotonic() + 60
+        while _is_alive(pid):
+            assert time.monotonic() < latest, "the kernel of a page that was left is still there"
             time.sleep(0.05)  # the condition is a process, which nothing tells of
 
 
