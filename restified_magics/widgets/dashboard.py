@@ -104,7 +104,7 @@ def prelaunch_hook(handler: Any, notebook: Any, cwd: str) -> Any:
         >>> c.VoilaConfiguration.prelaunch_hook = prelaunch_hook
     """
     del cwd
-    # the page ends its kernel when it is left, by a request that must bear the cookie that is set by asking for it
+    # asking for it sets the cookie that the page needs to end its kernel when it is left
     handler.xsrf_token  # noqa: B018
     if not is_model(notebook):
         return None
