@@ -180,7 +180,7 @@ def test_a_duration_says_what_can_be_typed():
         for text in examples:
             assert text in told
             assert isinstance(field.read(text), dt.timedelta)
-    assert field.read("2 days 1:30:00") == dt.timedelta(days=2, minutes=90)
+    assert field.read("2 days 01:30:00") == dt.timedelta(days=2, minutes=90)
 
 
 def test_a_colour_may_be_a_name():
