@@ -6,6 +6,7 @@ import contextvars
 import logging
 import signal
 import threading
+import time
 
 import pytest
 from conftest import node, parameters, returns
@@ -72,6 +73,20 @@ def test_run_pressed_twice_runs_once(make):
     assert controller.start()
     controller.wait(60)
     assert controller.number == 2
+
+
+def test_a_run_that_ends_at_once_has_begun(make):
+    """Who starts it is told so, also if it has ended before the page knows of its beginning."""
+    controller = make(node(returns("1")), Fields())
+    starter = threading.current_thread()
+
+    def slow_page():
+        while threading.current_thread() is starter and controller.state == "running":
+            time.sleep(0.001)
+
+    controller.watch(slow_page)
+    assert controller.start()
+    assert controller.state == "done"
 
 
 def test_wrong_values_block_the_run(make):

@@ -137,6 +137,7 @@ class Controller:
             if self.problems:
                 self._tell()
                 return False
+            begun = False
             try:
                 run = self.model.start(values, timeout=self.timeout)
             except ParameterError as error:
@@ -155,8 +156,9 @@ class Controller:
                 )
                 self._watches.add(watch)
                 watch.start()
+                begun = True
         self._tell()
-        return self.state == "running"
+        return begun  # not whether it runs: it may have ended by now
 
     def restart(self) -> None:
         """Run the Model on the values as they are; a call that runs already is ended for it."""
