@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import pathlib
 import shutil
 import sys
@@ -396,6 +397,9 @@ def test_numbers_of_a_shell_stay_numbers(target):
         assert asked(n=4) == asked(n="4") == 5
         with pytest.raises(ParameterError, match="must be a number, as its default is"):
             asked(n=f"a[$(touch {target})]")
+        for endless in (float("nan"), float("inf"), decimal.Decimal("nan")):
+            with pytest.raises(ParameterError, match="must be a finite number: bash knows no"):
+                asked(n=endless)
     assert not target.exists()
 
 

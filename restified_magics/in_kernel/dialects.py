@@ -177,6 +177,8 @@ class _Shell(Dialect):
         if _is_number(assigned) and not _looks_like_a_number(value):
             # in arithmetic a shell runs what stands in brackets, and a number is used in arithmetic
             raise Unsayable("must be a number, as its default is")
+        if _is_number(assigned) and isinstance(value, (float, decimal.Decimal)) and not math.isfinite(value):
+            raise Unsayable(f"must be a finite number: {self.language.name} knows no {value}")
         code = f"{assigned.head}{assigned.name}={self._word_or_words(value)}"
         return code + "\n" * (assigned.statement.last_line - assigned.statement.line)
 
