@@ -132,9 +132,7 @@ def _renderers(value: Any) -> dict[str, Callable[[], bytes]]:
     if table is not None:
         found[CSV] = lambda: _csv(table())
         found[HTML] = lambda: _html(table())
-    elif (
-        isinstance(value, list) and not value
-    ):  # rows of which there are none; as a page it says more as JSON
+    elif isinstance(value, list) and not value:  # no rows; a page of them would be empty
         found[CSV] = lambda: b""
     found.update(own)
     if isinstance(value, (str, *_BY_TEXT)):

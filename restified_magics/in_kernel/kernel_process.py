@@ -109,7 +109,6 @@ class Kernel:
         info: what it says of itself, the content of a ``kernel_info_reply``.
         usable: False once it cannot be expected to answer any more.
         mark: where a call in it is; a kernel that knows nothing of it writes nothing there.
-        mark_path: the file of the mark.
     """
 
     def __init__(self, name: str) -> None:
@@ -118,8 +117,7 @@ class Kernel:
         self.usable = True
         self.closing = False
         self._folder = tempfile.mkdtemp(prefix="k", dir=_home())
-        self.mark_path = self.file("mark")
-        self.mark = CallMark(self.mark_path)
+        self.mark = CallMark(self.file("mark"))
         self._manager = AsyncKernelManager(
             kernel_name=name,
             connection_file=os.path.join(self._folder, "kernel.json"),

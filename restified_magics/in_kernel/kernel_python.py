@@ -65,7 +65,7 @@ def _bootstrap(mark: str) -> str:
 def prepare(kernel: Kernel) -> Steps[None]:
     """Give a kernel what calls need in it."""
     errors: list[Message] = []
-    reply = yield from kernel.ask("execute_request", _code(_bootstrap(kernel.mark_path)), hear=errors.append)
+    reply = yield from kernel.ask("execute_request", _code(_bootstrap(kernel.mark.path)), hear=errors.append)
     content = reply["content"]
     if content["status"] != "ok":
         raise RuntimeError(

@@ -19,9 +19,13 @@ class CallMark:
 
     Args:
         path: the file, which is made anew; a kernel that sees no such file tells by messages where it is.
+
+    Attributes:
+        path: the file.
     """
 
     def __init__(self, path: str) -> None:
+        self.path = path
         with open(path, "wb+") as file:
             file.truncate(_SIZE)
             self._bytes = mmap.mmap(file.fileno(), _SIZE)

@@ -41,7 +41,7 @@ class FailedRuns:
         """Write what there is of the call.
 
         Args:
-            result: what there is of it.
+            result: what there is of the call.
             notebook: the path of the notebook that was called.
 
         Returns:

@@ -288,8 +288,8 @@ class CallService:
             self._gate.release()
         if outcome.error is not None:
             self._check_open()
-            failed = _known(served, params, outcome.error)
-            raise await self._told(outcome.error, request, failed) from outcome.error
+            result = _known(served, params, outcome.error)
+            raise await self._told(outcome.error, request, result) from outcome.error
         return outcome
 
     async def _made(self, served: Served, wanted: Wanted, job: Job | None) -> Given:
@@ -329,11 +329,11 @@ class CallService:
             self._own[name] = known, time.monotonic() + _KNOWN
         return known
 
-    async def _told(self, error: Exception, request: CallRequest, failed: Result | None = None) -> Problem:
+    async def _told(self, error: Exception, request: CallRequest, result: Result | None = None) -> Problem:
         problem = problem_of(error, request.path, self.shown)
-        if self.failed is not None and failed is not None and problem.status >= 500:
+        if self.failed is not None and result is not None and problem.status >= 500:
             try:
-                kept = await asyncio.to_thread(self.failed.keep, failed, request.path)
+                kept = await asyncio.to_thread(self.failed.keep, result, request.path)
             except Exception as failure:  # noqa: BLE001 - a full disk is no reason to lose the answer
                 self.log.error(
                     "[%s] %s: the failed run cannot be kept: %s", request.id, request.path, failure
