@@ -240,6 +240,13 @@ def test_places_of_the_last_assignment_are_found_once(make, source, expected):
     assert not [name for name in result.namespace if not name.isidentifier()]
 
 
+@pytest.mark.parametrize("tags", [(), ("raises-exception",)])
+def test_keyboard_interrupt_comes_through_as_itself(make, tags):
+    """Also from a cell that raises it by itself, and that may raise: it is no failure of the cell."""
+    with pytest.raises(KeyboardInterrupt):
+        make(cell("raise KeyboardInterrupt", *tags), returns("1"))()
+
+
 @pytest.mark.parametrize("source", ["d[next(it)] = 3", "d[next(it)]: int = 3", "d[next(it)] = r = 3"])
 def test_the_target_of_the_last_assignment_is_evaluated_once(make, source):
     """The value is what was assigned, and the cell does what it does in Jupyter: no more than that."""

@@ -101,7 +101,7 @@ class PythonRequest:
         self._nonce = secrets.token_hex(16)
         self._buffers: list[Any] = []
         self._value: Any = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._unreturned: str | None = None
         cells = _cells(call.notebook)
         self._numbers = {cell["number"] for cell in cells}
@@ -176,7 +176,9 @@ class PythonRequest:
     def _hear(self, event: dict[str, Any], buffers: list[memoryview], outlet: Outlet) -> None:
         kind, call = event["kind"], self._call
         outlet.begin(event["cell"])
-        if kind == "error":
+        if kind == "error" and event["interrupts"]:
+            self._failure = KeyboardInterrupt()
+        elif kind == "error":
             failure = outlet.failed(_raised(event["error"], call.notebook))
             self._failure = self._failure or failure
         elif kind == "value":

@@ -131,8 +131,9 @@ class _Call:
                 self.tell({"kind": "problem", "reason": self.problem})
                 return
             if error is not None:
-                self.tell({"kind": "error", "error": self.told(error)})
-                if not cell["raises"]:
+                interrupts = isinstance(error, KeyboardInterrupt)  # which is no failure of a cell
+                self.tell({"kind": "error", "error": self.told(error), "interrupts": interrupts})
+                if interrupts or not cell["raises"]:
                     return
             elif cell["returns"]:
                 self.give_back()
