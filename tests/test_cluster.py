@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -97,6 +98,24 @@ def test_files_travel_when_they_are_named(client, write, tmp_path):
     assert model.map([{}], executor=client.get_executor(), files=["*.py", "data"]) == [10]
     with pytest.raises(FileNotFoundError, match="names no file"):
         model.map([{}], executor=client.get_executor(), files=["nothing.csv"])
+
+
+def test_missing_files_are_told_among_the_results(client, write, tmp_path):
+    """Where an error is text among values, in a DataFrame or from the command, it says what `files=` is for, too."""
+    model = PythonModel(write(parameters("x = 1"), returns("open('n.txt').read()")))
+    words = r"cell 2, line 1: FileNotFoundError: .*\. Only the notebook's content .* given by files="
+    frame = model.map([{}], executor=client.get_executor(), on_error="return", to_frame=True)
+    assert re.search(words, frame["error"][0])
+    command = [sys.executable, "-m", "restified_magics", "map", "model.ipynb", "--grid", "x=1", "-q"]
+    done = subprocess.run(
+        [*command, "--dask", client.scheduler.address, "--keep-going"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert re.search(words, done.stdout), done.stderr
 
 
 def test_another_version_of_the_package_is_told(client, write, monkeypatch):

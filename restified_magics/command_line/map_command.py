@@ -18,7 +18,7 @@ from restified_magics.command_line.shell_completion import complete_notebook, co
 from restified_magics.command_line.terminal import Give, results_only
 from restified_magics.core.model import Model
 from restified_magics.core.plain_json import plain, to_json
-from restified_magics.core.telling import shorten
+from restified_magics.core.telling import in_words, shorten
 from restified_magics.engines import Engine, open_model
 from restified_magics.errors import RestifiedError, ReturnError
 from restified_magics.signature.reading import as_text
@@ -367,7 +367,7 @@ def _plain_or_text(value: Any) -> Any:
 
 
 def _told(error: Exception) -> str:
-    return str(error).encode(errors="backslashreplace").decode()
+    return in_words(error).encode(errors="backslashreplace").decode()
 
 
 def _cell(value: Any) -> str:

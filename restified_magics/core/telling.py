@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-__all__ = ["explain", "is_same", "made_like", "nearest", "shorten"]
+__all__ = ["explain", "in_words", "is_same", "made_like", "nearest", "shorten"]
 
 
 def made_like(value: Any, bound: Any) -> Any:
@@ -67,6 +67,22 @@ def shorten(value: Any) -> str:
     except Exception:  # noqa: BLE001  (a repr that raises, an integer of too many digits)
         text = f"<{type(value).__name__} object>"
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def in_words(error: BaseException) -> str:
+    """An exception as text for a cell of a table: its message, and its notes that are one line.
+
+    A note of several lines is a traceback, for who looks at one error alone.
+
+    Example:
+        >>> error = OSError("no such file: x.csv")
+        >>> error.add_note("Name it by files=")
+        >>> in_words(error)
+        'no such file: x.csv. Name it by files='
+    """
+    notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
+    told = str(error)
+    return " ".join([told if told.endswith((".", "?", "!")) else f"{told}.", *notes]) if notes else told
 
 
 # What a value must be, by the start of pydantic's error type; the first that fits counts.

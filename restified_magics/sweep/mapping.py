@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from typing import Any, Literal, NamedTuple, Protocol
 
 from restified_magics.core.model import Model
-from restified_magics.core.telling import shorten
+from restified_magics.core.telling import in_words, shorten
 from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.parameters import Parameter, bind
@@ -189,7 +189,7 @@ def framed_outcomes(outcomes: Iterable[Outcome]) -> Any:
     values = [outcome.value for outcome in rows]
     frame["value"] = _exact(pd.Series(values, dtype=None if rows else object), values)
     if any(outcome.error is not None for outcome in rows):
-        told = [None if outcome.error is None else str(outcome.error) for outcome in rows]
+        told = [None if outcome.error is None else in_words(outcome.error) for outcome in rows]
         frame["error"] = pd.Series(told, dtype=object)
     return frame
 
