@@ -338,10 +338,22 @@ class KernelDied(CallError):  # noqa: N818 - the word of the field
 class TaskDied(RestifiedError):  # noqa: N818 - as the kernel of a call
     """The process of an isolated task ended before the task did: it crashed, or something ended it.
 
+    Attributes:
+        reason: how it ended, and what can be done.
+        notebook: the path or name of the Model's notebook, where the task was a call; else empty.
+
     Example:
         >>> print(TaskDied("the process of the task crashed by SIGSEGV"))
         the process of the task crashed by SIGSEGV
+        >>> print(TaskDied("the process crashed by SIGSEGV", notebook="rows.ipynb", values="n=3"))
+        rows.ipynb, with n=3: the process crashed by SIGSEGV
     """
+
+    def __init__(self, reason: str, *, notebook: str = "", values: str = "") -> None:
+        place = f"{notebook}, with {values}" if values else notebook
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.reason = reason
+        self.notebook = notebook
 
 
 class ModelRecursionError(RestifiedError, RecursionError):

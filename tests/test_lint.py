@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from conftest import EXAMPLES, ROOT, cell, node, parameters, returns
 
@@ -16,7 +17,7 @@ from restified_magics.core.lint import is_model, lint
 from restified_magics.core.notebook import read_notebook
 from restified_magics.in_process.free_names import free_names
 from restified_magics.in_process.program import compiled
-from restified_magics.signature.credentials import credentials
+from restified_magics.signature.credentials import credentials, is_secret
 
 
 def found(*cells, **metadata):
@@ -213,6 +214,20 @@ NO_SECRETS = [
 def test_no_secrets(name, value):
     """Placeholders, names of files and columns, pieces of text, checksums and identifiers are none."""
     assert list(credentials(name, value)) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "dbPassword", "api_key", "API-KEY", "access_token", "client_secret", "pwd_2"]
+)
+def test_a_name_says_that_its_value_is_not_to_be_shown(name):
+    """Whatever the value is; a name that may be another thing needs a value that is none, or looks like one."""
+    assert all(is_secret(name, value) for value in (None, "", "x", 3, pd.DataFrame({"n": [1]})))
+    assert is_secret("token", None)
+    assert is_secret("token", "4f1e9a77c0ffee22")
+    assert not any(is_secret("token", value) for value in ("the", 3, pd.DataFrame({"n": [1]})))
+    assert not any(
+        is_secret(other, None) for other in (f"{name}_file", "tokenizer", "max_tokens", "key", "n")
+    )
 
 
 def test_a_secret_in_an_expression_is_found_by_its_form():

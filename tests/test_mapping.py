@@ -7,7 +7,9 @@ import itertools
 import json
 import os
 import pathlib
+import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -174,6 +176,23 @@ def test_a_crash_is_its_own_calls_only(write):
     values = model.map([{"x": n} for n in range(20)], workers=2, on_error="return")
     assert isinstance(values.pop(7), TaskDied)
     assert values == [n for n in range(20) if n != 7]
+
+
+def test_a_crash_names_its_call(write):
+    """The error says which notebook it was, with which values, shortened and without passwords; and pickles."""
+    source = parameters("x = 1\npassword = ''\na = b = c = d = 0")
+    model = PythonModel(write(source, "import os\nif x != 1:\n    os._exit(3)", returns("x")))
+    sets = [{"x": 1}, {"x": "7" * 1000, "password": "hunter2", "a": 1, "b": 2, "c": 3, "d": 4}]
+    with pytest.raises(TaskDied) as caught:
+        model.map(sets, workers=1)
+    assert caught.value.__notes__ == ["In call 2 of the sweep"]
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert re.fullmatch(
+        r"\S*model\.ipynb, with x='777\S+', password=…, a=1, b=2, c=3, and 1 more: the process of the task ended "
+        "by itself with exit code 3",
+        str(error),
+    )
+    assert len(str(error).removeprefix(error.notebook)) < 250
 
 
 def test_a_broken_pool_is_told(write):

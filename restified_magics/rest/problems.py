@@ -156,7 +156,7 @@ def _failed(error: BaseException, name: str, shown: Shown) -> Problem:
     if isinstance(error, RecursionError):
         return Problem(422, f"{name}: a value is nested too deep to be handed over")
     if isinstance(error, TaskDied):
-        return Problem(500, f"{name}: {error}")
+        return Problem(500, f"{name}: {error.reason}")
     if isinstance(error, concurrent.futures.CancelledError):
         return Problem(503, f"{name}: the call was cancelled")
     return Problem(500, f"{name}: the call failed in a way that was not foreseen; the log has more")

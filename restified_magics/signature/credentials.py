@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["credentials"]
+__all__ = ["credentials", "is_secret"]
 
 # What a name ends in, apart from a number or an environment behind it.
 _AFTER = r"(?:_?\d+|_(?:prod|production|dev|test|staging|default|value))?\Z"
@@ -68,6 +68,29 @@ def credentials(name: str, value: Any) -> Iterator[str]:
             )
 
 
+def is_secret(name: str, value: Any) -> bool:
+    """Whether a value should not be shown where others are: a name that can be nothing else says so.
+
+    Of one that may as well be a piece of text, or a way of doing it, the value decides: it is none or empty, or
+    looks like a credential.
+
+    Args:
+        name: the name of the parameter.
+        value: its value or its default; None is none.
+
+    Example:
+        >>> is_secret("db_password", "hunter2"), is_secret("api_key", None), is_secret("token", "")
+        (True, True, True)
+        >>> is_secret("pad_token", "[PAD]"), is_secret("auth", "basic"), is_secret("password_file", "")
+        (False, False, False)
+    """
+    called = _called(name)
+    none = value is None or (isinstance(value, str) and not value)
+    if _SURE_NAME.search(called) or (none and _VAGUE_NAME.search(called)):
+        return True
+    return any(credentials(name, value))
+
+
 def _texts(name: str, value: Any, path: str) -> Iterator[tuple[str, str, str]]:
     """The texts in a value: where each is, what it is called there, and itself."""
     if isinstance(value, bytes):
@@ -90,13 +113,17 @@ def _is_credential(name: str, text: str) -> bool:
         return not _is_placeholder(found["password"])
     if _is_placeholder(text) or re.search(r"\s", text) or "://" in text or text.startswith(("/", "~", "./")):
         return False
-    # `apiKey` and `API-KEY` are `api_key`
-    called = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").lower()
+    called = _called(name)
     if _SURE_NAME.search(called):
         return len(text) >= 4
     if _VAGUE_NAME.search(called):
         return len(text) >= 12 and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
     return _ONE_WORD.match(text) is not None and _is_random(text)
+
+
+def _called(name: str) -> str:
+    """A name in small letters and underscores: `apiKey` and `API-KEY` are `api_key`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").lower()
 
 
 def _is_placeholder(text: str) -> bool:

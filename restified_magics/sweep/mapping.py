@@ -25,7 +25,7 @@ from restified_magics.errors import ParameterError, RestifiedError, ReturnError,
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.sweep.crews import MOMENT, Crew, Here, crew_for
-from restified_magics.sweep.parcels import Item, Went, timed_out
+from restified_magics.sweep.parcels import Item, Went, of_call
 from restified_magics.sweep.store import ABSENT, Store
 
 __all__ = ["OnError", "Outcome", "framed_outcomes", "parameter_sets", "sweep", "unframeable"]
@@ -398,13 +398,15 @@ class _Sweep:
             told = str(error).rstrip(".")
             raise TaskDied(
                 f"the executor is broken: one of its processes ended, {told}. workers= gives each call a "
-                "process of its own, and store= keeps what is done"
+                "process of its own, and store= keeps what is done",
+                notebook=self._notebook.name,
             ) from error
         except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
             if len(items) > 1:
                 self._broke(batch)
                 return
-            went, seconds = [Went(False, timed_out(error, self._notebook.name, self._limit))], MOMENT
+            ended = of_call(error, self._notebook.name, items[0].params, self._limit)
+            went, seconds = [Went(False, ended)], MOMENT
         for item, how in zip(items, went, strict=False):
             self._ended(item, how)
         self._back.extend(items[len(went) :])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import pathlib
 import pickle
@@ -17,8 +18,9 @@ from typing import Any, NamedTuple
 import restified_magics
 from restified_magics.core.model import Model
 from restified_magics.core.telling import shorten
-from restified_magics.errors import ModelTimeout, ParameterError, RestifiedError, ReturnError
+from restified_magics.errors import ModelTimeout, ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.in_process.python_model import PythonModel
+from restified_magics.signature.credentials import is_secret
 from restified_magics.sweep.store import Key
 from restified_magics.wire.encoding import Unencodable, pack, unpack
 
@@ -27,15 +29,16 @@ __all__ = [
     "Item",
     "Parcel",
     "Went",
+    "of_call",
     "open_answer",
     "pack_items",
     "pack_model",
     "pack_value",
     "portable",
-    "timed_out",
 ]
 
 
+_TOLD = 5  # values of a call that an error names
 #: Slow packages: where a notebook imports them, the process that others are forked from has them already.
 _SLOW = ("numpy", "pandas", "matplotlib", "matplotlib.pyplot", "scipy", "IPython")
 
@@ -194,11 +197,24 @@ def portable(error: Exception) -> Exception:
     return error
 
 
-def timed_out(error: BaseException, name: str, timeout: float | None) -> BaseException:
-    """What a call's time being up is called, wherever it was noticed."""
+def of_call(
+    error: BaseException, name: str, params: Mapping[str, Any], timeout: float | None
+) -> BaseException:
+    """What ended the process of a call, which knew no notebook, as what ended the call."""
     if isinstance(error, TimeoutError) and not isinstance(error, ModelTimeout) and timeout is not None:
         return ModelTimeout(name, seconds=timeout)
+    if isinstance(error, TaskDied) and not error.notebook:
+        return TaskDied(error.reason, notebook=name, values=_told(params))
     return error
+
+
+def _told(params: Mapping[str, Any]) -> str:
+    """The values of a call in one line, but no passwords, and of many only the first."""
+    told = [
+        f"{name}={'…' if is_secret(name, value) else shorten(value)}"
+        for name, value in itertools.islice(params.items(), _TOLD)
+    ]
+    return ", ".join([*told, f"and {len(params) - _TOLD} more"] if len(params) > _TOLD else told)
 
 
 def _contents(files: Sequence[str | os.PathLike[str]], folder: pathlib.Path) -> dict[str, bytes]:
