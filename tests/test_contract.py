@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import json
 import os
@@ -415,6 +416,35 @@ def test_executed_copy_is_a_valid_notebook_and_the_same_function(make):
     assert result.notebook.cells[2].outputs[0].text == "2\n"
     assert [code.execution_count for code in result.notebook.cells[1:]] == [1, 2, 3, None]
     assert type(model)(result.notebook)() == result.value == (4, {3})
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_saved_notebook_is_valid(make, tmp_path, fails):
+    """Whatever the cells put out, and however the call ended, what is written is a notebook as Jupyter's own."""
+    import nbformat
+
+    model = make(
+        cell("# Title", kind="markdown"),
+        parameters("fails = False  # Whether"),
+        "import sys\nprint('out')\nprint('err', file=sys.stderr)",
+        "from IPython.display import HTML, JSON, clear_output, display\ndisplay(HTML('<b>b</b>'), JSON({'a': [1]}))",
+        "class Rich:\n"
+        "    def _repr_mimebundle_(self, **_):\n"
+        "        return {'text/plain': 'p', 'image/png': b'\\x89PNG', 'application/x-own+json': {'a': 1}}, {'m': 1}\n"
+        "display(Rich(), display_id='d')\nRich()",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])",
+        cell("1 / 0", "raises-exception"),
+        "1 / (not fails)",
+        returns("1"),
+        "after",
+    )
+    path = tmp_path / "saved.ipynb"
+    with pytest.raises(CellError) if fails else contextlib.nullcontext():
+        model.run({"fails": fails}, save=path)
+    saved = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(saved)
+    kinds = {output.output_type for code in saved.cells[1:] for output in code.outputs}
+    assert kinds == {"stream", "display_data", "execute_result", "error"}
 
 
 def test_a_failed_call_can_be_opened_as_a_notebook(make, tmp_path):

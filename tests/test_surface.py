@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, parameters, returns
 
 import restified_magics
 from restified_magics import errors
@@ -125,6 +125,23 @@ def test_import_is_light(code):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("n", [1, 0])
+def test_a_notebook_is_written_without_nbformat(n, write, tmp_path):
+    """The way back is no slow one: the executed notebook is made of parts that are valid as they are."""
+    program = (
+        "import restified_magics, sys\n"
+        f"model = restified_magics.PythonModel({str(write(parameters('n = 1'), returns('1 / n')))!r})\n"
+        f"try:\n    model.run({{'n': {n}}}, save={str(tmp_path / 'made.ipynb')!r})\n"
+        "except restified_magics.CellError:\n    pass\n"
+        "print([name for name in ('nbformat', 'papermill', 'jupyter_client') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.endswith("[]\n")
+    assert (tmp_path / "made.ipynb").exists()
 
 
 ERRORS = [

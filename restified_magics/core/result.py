@@ -52,13 +52,18 @@ class Result:
         that cannot be written there is named in a comment. Of a call that failed it has the outputs up to
         the failure, and the traceback in its place.
         """
-        import nbformat  # slow to import, and most calls never need it
+        import nbformat  # slow to import, and to write a file needs none of it
 
-        from restified_magics.core.executed import executed  # as above
+        return nbformat.from_dict(self.node)
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """The JSON of :attr:`notebook`, nbformat 4, in bare dicts and lists."""
+        from restified_magics.core.executed import executed  # most calls never need it
 
         if self._source is None:
             raise RestifiedError("this Result has no notebook: it was not made by a Model")
-        return nbformat.from_dict(executed(self._source, self.outputs, self.params, self.error, self.cell))
+        return executed(self._source, self.outputs, self.params, self.error, self.cell)
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Write :attr:`notebook` to a file, whole or not at all, and return its path.
@@ -74,7 +79,7 @@ class Result:
             'fibonacci-20.ipynb'
         """
         target = notebook_file(path, self._source)
-        write_notebook(self.notebook, target)
+        write_notebook(self.node, target)
         return target
 
     def __getstate__(self) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def credentials(name: str, value: Any) -> Iterator[str]:
 def is_secret(name: str, value: Any) -> bool:
     """Whether a value should not be shown where others are: a name that can be nothing else says so.
 
-    Of one that may as well be a piece of text, or a way of doing it, the value decides: it is none or empty, or
-    looks like a credential.
+    Of one that may as well be a piece of text, or a way of doing it, the value decides: it is none or empty,
+    or looks like a credential.
 
     Args:
         name: the name of the parameter.

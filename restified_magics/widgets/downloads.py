@@ -78,7 +78,7 @@ def downloads(model: Model, run: Run, *, source: bool) -> list[Download]:
         "Download the run as a notebook",
         f"{stem}_run.ipynb",
         "application/x-ipynb+json",
-        lambda: json.dumps(run.result.notebook, indent=1, ensure_ascii=False).encode(),
+        lambda: json.dumps(run.result.node, indent=1, ensure_ascii=False).encode(),
     )
     return [*found, executed]
 
