@@ -385,6 +385,8 @@ def test_run_writes_the_executed_notebook_also_on_failure(restified, model, tmp_
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     assert cells[2]["source"].splitlines()[:2] == ["x = 4  # The x [mm]", "name: str = '12'"]
     assert cells[3]["outputs"][0]["text"] == "printed\n"
+    content = json.loads(model.read_text())
+    model.write_text(json.dumps({**content, "cells": [*content["cells"], cell("'after the return cell'")]}))
     done = restified("run", "model.ipynb", "failed.ipynb", "-p", "x", "0")
     assert done.returncode == 1
     assert "2/4" in done.stderr

@@ -63,6 +63,7 @@ def server(tmp_path_factory):
         "import time",
         "time.sleep(seconds)",
         returns("'slept'"),
+        "'never run'",
     )
     put(root, "beside/helper_of_test.py.ipynb", returns("1"))
     (root / "beside" / "helper_of_test.py").write_text("VALUE = 42\n")
@@ -191,7 +192,7 @@ def test_a_changed_notebook_is_live(server):
 
 
 def test_a_job(server):
-    """`Prefer: respond-async` answers 202 at once; the job tells its progress and then has the result."""
+    """`Prefer: respond-async` answers 202 at once; the job tells its progress, all in the end, and then has the result."""
     answer = server.call("slow.ipynb", {"Prefer": "respond-async"}, seconds=1)
     assert answer.status == 202
     url = answer.headers["Location"]
@@ -201,7 +202,8 @@ def test_a_job(server):
         assert server.get(url + "/result").status in (404, 200)  # it may end just now
         time.sleep(0.05)
     assert job["state"] == "done"
-    assert {"cell": 3, "cells": 4} in seen
+    assert {"done": 2, "total": 4, "cell": 3} in seen
+    assert (job["progress"]["done"], job["progress"]["total"]) == (4, 4)
     assert server.get(job["result"]).json == "slept"
     assert job["id"] in [each["id"] for each in server.get("/api/restified/jobs").json["jobs"]]
     assert server.send("DELETE", url).status == 204

@@ -321,7 +321,7 @@ def test_another_kernelspec(tmp_path):
             assert absent.status == 500
             assert "not_installed" in absent.json["detail"]
             url = server.call("slow.ipynb", {"Prefer": "respond-async"}).headers["Location"]
-            while server.get(url).json.get("progress") != {"cell": 1, "cells": 2}:
+            while server.get(url).json.get("progress") != {"done": 0, "total": 2, "cell": 1}:
                 time.sleep(0.05)
             assert server.send("DELETE", url).status == 204
             assert server.is_idle()

@@ -10,8 +10,8 @@ from conftest import node, parameters, returns
 from restified_magics import CellError, KernelModel, ModelTimeout, ParameterError, PythonModel
 from restified_magics.errors import ModelCancelled
 
-FIBONACCI = node(parameters("n = 3"), "print('begin')", "total = n * 2", returns("total"))
-ENDLESS = node("print('begin', flush=True)", "while True: pass", returns("1"))
+FIBONACCI = node(parameters("n = 3"), "print('begin')", "total = n * 2", returns("total"), "'after'")
+ENDLESS = node("print('begin', flush=True)", "while True: pass", returns("1"), "'after'")
 
 
 @pytest.fixture(params=[PythonModel, KernelModel])
@@ -26,7 +26,10 @@ def until(run, condition):
 
 
 def test_a_run_gives_what_the_call_gives(kind):
-    """State, value, outputs and progress of a call that goes well; `on_end` is called once, at the end."""
+    """State, value, outputs and progress of a call that goes well; `on_end` is called once, at the end.
+
+    Cells after the `return` cell are never run, and so there are none of them to run.
+    """
     ended = []
     run = kind(FIBONACCI).start({"n": 4}, on_end=ended.append)
     assert run.value(60) == 8

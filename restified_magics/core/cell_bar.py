@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from restified_magics.core.progress import progress_of
+
 if TYPE_CHECKING:
     from restified_magics.core.calls import Call
 
 __all__ = ["cell_bar"]
 
 _LOOK = 0.1  # seconds between two looks at the call
-_RUN = ("code", "parameters", "return")
 
 
 @contextlib.contextmanager
@@ -25,19 +26,17 @@ def cell_bar(call: Call) -> Iterator[None]:
     """
     from tqdm.auto import tqdm  # it looks whether there is a notebook, which takes a moment
 
-    numbers = [cell.number for cell in call.notebook.cells if cell.role in _RUN]
+    total = len(call.notebook.to_run)
     ended = threading.Event()
 
     def show() -> None:
-        cell = call.cell
-        done = 0 if cell is None else sum(number < cell.number for number in numbers)
-        bar.update(done - bar.n)
+        bar.update(progress_of(call).done - bar.n)
 
     def follow() -> None:
         while not ended.wait(_LOOK):
             show()
 
-    with tqdm(total=len(numbers), desc=call.notebook.name, unit="cell") as bar:
+    with tqdm(total=total, desc=call.notebook.name, unit="cell") as bar:
         following = threading.Thread(target=follow, name="restified-bar", daemon=True)
         following.start()
         try:
@@ -49,4 +48,4 @@ def cell_bar(call: Call) -> Iterator[None]:
             raise
         ended.set()
         following.join()
-        bar.update(len(numbers) - bar.n)
+        bar.update(total - bar.n)

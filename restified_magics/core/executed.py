@@ -58,7 +58,8 @@ def executed(
 
 def _returning(notebook: Notebook) -> int | None:
     """The cell that ends a call that goes well, or None where all cells run."""
-    return next((cell.number for cell in notebook.with_role("return") if not cell.raises), None)
+    last = notebook.to_run[-1:]
+    return last[0].number if last and last[0].role == "return" else None
 
 
 def _sites(notebook: Notebook) -> dict[int, dict[tuple[int, int], list[str]]]:

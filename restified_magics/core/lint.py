@@ -61,15 +61,8 @@ def lint(
     findings += _about_parameters(notebook)
     findings += _free(notebook, [name for name in free if not _may_bind(notebook, broken, name)])
     if notebook.other_language is None:
-        findings += (each for cell in _run(notebook) for each in _widgets(cell))
+        findings += (each for cell in notebook.to_run for each in _widgets(cell))
     return kept(findings, notebook.cells)
-
-
-def _run(notebook: Notebook) -> list[Cell]:
-    """The cells that a call runs."""
-    cells = notebook.with_role("code", "parameters", "return")
-    ends = [cell.number for cell in cells if cell.role == "return" and not cell.raises]
-    return [cell for cell in cells if not ends or cell.number <= ends[0]]
 
 
 # ----------------------------------------------------------------- parameters
@@ -78,8 +71,8 @@ def _run(notebook: Notebook) -> list[Cell]:
 def _about_parameters(notebook: Notebook) -> Iterator[Finding]:
     parameters = notebook.fields.parameters
     language = notebook.other_language
-    unused = unread(list(parameters), _run(notebook), language)
-    again = overwritten(list(parameters), _run(notebook)) if language is None else {}
+    unused = unread(list(parameters), notebook.to_run, language)
+    again = overwritten(list(parameters), notebook.to_run) if language is None else {}
     for name, parameter in parameters.items():
         index, line, _ = max(parameter.sites)
         cell = index + 1
@@ -154,8 +147,8 @@ def _constants(expression: str) -> list[str]:
 
 def _free(notebook: Notebook, free: Sequence[str]) -> Iterator[Finding]:
     for name in free:
-        place = first_use(name, _run(notebook)) or (None, None)
-        later = first_definition(name, _run(notebook))
+        place = first_use(name, notebook.to_run) or (None, None)
+        later = first_definition(name, notebook.to_run)
         if later is None:
             told, advice = f"no cell defines `{name}`", "Import or define it, or make it a parameter"
         else:

@@ -115,6 +115,13 @@ class Notebook:
         return [cell for cell in self.cells if cell.role in roles]
 
     @functools.cached_property
+    def to_run(self) -> tuple[Cell, ...]:
+        """The cells that a call runs, unless it fails: up to the ``return`` cell that ends it."""
+        cells = self.with_role("code", "parameters", "return")
+        ends = [cell.number for cell in cells if cell.role == "return" and not cell.raises]
+        return tuple(cell for cell in cells if not ends or cell.number <= ends[0])
+
+    @functools.cached_property
     def fields(self) -> ParameterSet:
         """The parameters with the form's title and what could not be read, by the grammar."""
         other = self.other_language

@@ -11,9 +11,10 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from restified_magics.core.deadline import Blocked, Deadline, Expired, within
+from restified_magics.core.progress import Progress, progress_of
 from restified_magics.errors import ModelCancelled
 
 if TYPE_CHECKING:
@@ -21,25 +22,9 @@ if TYPE_CHECKING:
     from restified_magics.core.notebook import Notebook
     from restified_magics.core.result import Result
 
-__all__ = ["Progress", "Run", "State"]
+__all__ = ["Run", "State"]
 
 State = Literal["running", "done", "failed", "cancelled"]
-
-_ROLES = ("code", "parameters", "return")
-
-
-class Progress(NamedTuple):
-    """How far a call is.
-
-    Attributes:
-        done: how many cells have run.
-        total: how many there are to run.
-        cell: position of the cell that runs, counted from 1 over all cells, or None.
-    """
-
-    done: int
-    total: int
-    cell: int | None
 
 
 class Run:
@@ -82,7 +67,6 @@ class Run:
         self._error: BaseException | None = None
         self._started = time.perf_counter()
         self._seconds: float | None = None
-        self._numbers = [cell.number for cell in self._call.notebook.cells if cell.role in _ROLES]
         # the cells see what whoever starts the run has set, as they do in a plain call
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._run,), name="restified-run", daemon=True).start()
@@ -104,12 +88,8 @@ class Run:
     @property
     def progress(self) -> Progress:
         """How far it is, cell by cell."""
-        cell = self._call.cell
-        number = None if cell is None else cell.number
-        if self.state == "done":
-            return Progress(len(self._numbers), len(self._numbers), number)
-        done = 0 if number is None else sum(other < number for other in self._numbers)
-        return Progress(done, len(self._numbers), number)
+        progress = progress_of(self._call)
+        return progress.completed() if self.state == "done" else progress
 
     @property
     def elapsed(self) -> float:

@@ -102,7 +102,6 @@ class PythonRequest:
         self._buffers: list[Any] = []
         self._value: Any = None
         self._failure: BaseException | None = None
-        self._unreturned: str | None = None
         cells = _cells(call.notebook)
         self._numbers = {cell["number"] for cell in cells}
         self._request = {
@@ -197,7 +196,7 @@ def _cells(notebook: Notebook) -> list[dict[str, Any]]:
         for index, line, column in parameter.sites:
             sites.setdefault(index, {}).setdefault((line, column), []).append(name)
     cells = []
-    for cell in notebook.with_role("code", "parameters", "return"):
+    for cell in notebook.to_run:
         places = sites.get(cell.number - 1, {})
         cells.append(
             {
@@ -209,8 +208,6 @@ def _cells(notebook: Notebook) -> list[dict[str, Any]]:
                 "sites": [[line, column, names] for (line, column), names in places.items()],
             }
         )
-        if cell.role == "return" and not cell.raises:
-            break
     return cells
 
 

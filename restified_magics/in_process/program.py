@@ -137,9 +137,7 @@ def _compile(notebook: Notebook) -> Program:
     sources: list[str] = []
     bound: set[str] = set()
     sites = _sites(notebook)
-    for cell in notebook.cells:
-        if cell.role not in ("code", "parameters", "return"):
-            continue
+    for cell in notebook.to_run:
         text = _ending(python_source(cell.source), bound)
         sources.append(text)
         step, flags = _step(notebook, cell, text, flags, sites, bound)
@@ -147,8 +145,6 @@ def _compile(notebook: Notebook) -> Program:
         for code in (step.body, step.last):
             if code is not None:
                 bound.update(code.co_names)
-        if cell.role == "return" and not cell.raises:
-            break
     joined = "\n".join(sources)
     if any(_awaits(code) for step in steps for code in (step.body, step.last)):
         steps = [

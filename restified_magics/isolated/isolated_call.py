@@ -18,6 +18,7 @@ from restified_magics.core.accept import choose
 from restified_magics.core.calls import Call
 from restified_magics.core.media import offered, render
 from restified_magics.core.model import Model
+from restified_magics.core.progress import progress_of
 from restified_magics.errors import CellError, RestifiedError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.packing import packed, unpacked
@@ -178,17 +179,18 @@ def _model(content: bytes, cwd: str | None = None) -> _Followed:
 
 @contextlib.contextmanager
 def _followed(model: Any) -> Iterator[None]:
-    """Report which cell runs, of how many."""
+    """Report how far its call is."""
     ended = threading.Event()
-    cells = len(model.notebook.cells)
 
     def look() -> None:
-        told = 0
+        told = None
         while not ended.wait(_LOOK):
-            cell = model.call.cell if model.call is not None else None
-            if cell is not None and cell.number != told:
-                told = cell.number
-                report({"cell": told, "cells": cells})
+            if model.call is None or model.call.cell is None:
+                continue
+            progress = progress_of(model.call)
+            if progress != told:
+                told = progress
+                report(progress)
 
     threading.Thread(target=look, daemon=True).start()
     try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Literal
 
+from restified_magics.core.progress import Progress
 from restified_magics.isolated.isolated_call import Given
 from restified_magics.rest.problems import Problem
 
@@ -27,7 +28,7 @@ class Job:
         path: the notebook.
         owner: the user who may see it.
         state: how far it is.
-        progress: which cell runs, of how many, where that is known.
+        progress: how far its cells are, where that is known.
         given: the result, once it is done.
         problem: what went wrong, once it has failed.
         created: when it was asked for.
@@ -38,7 +39,7 @@ class Job:
     owner: str
     id: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(16))
     state: State = "queued"
-    progress: dict[str, int] | None = None
+    progress: Progress | None = None
     given: Given | None = None
     problem: Problem | None = None
     created: datetime.datetime = dataclasses.field(
@@ -57,14 +58,14 @@ class Job:
             "url": url,
         }
         if self.progress is not None:
-            told["progress"] = self.progress
+            told["progress"] = self.progress._asdict()
         if self.given is not None:
             told |= {"result": f"{url}/result", "media_type": self.given.media_type}
         if self.problem is not None:
             told["problem"] = self.problem.body(self.id)
         return told
 
-    def heard(self, progress: dict[str, int]) -> None:
+    def heard(self, progress: Progress) -> None:
         """It tells how far it is."""
         self.progress = progress
 
@@ -113,6 +114,8 @@ class Jobs:
         try:
             job.given = await work
             job.state = "done"
+            if job.progress is not None:
+                job.progress = job.progress.completed()
         except asyncio.CancelledError:
             job.state = "cancelled"
         except Problem as problem:

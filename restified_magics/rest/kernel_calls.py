@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from restified_magics.core.calls import Call
+from restified_magics.core.progress import Progress, progress_of
 from restified_magics.errors import RestifiedError
 from restified_magics.in_kernel.kernel_model import KernelModel
 from restified_magics.in_kernel.kernel_pool import ENDING
@@ -22,7 +23,7 @@ __all__ = ["KernelCalls"]
 _KEPT = 8  # Models whose kernels are kept ready
 _LOOK = 0.2  # seconds between two looks at how far a call is
 
-Report = Callable[[dict[str, int]], object]
+Report = Callable[[Progress], object]
 
 _begun: contextvars.ContextVar[list[Call] | None] = contextvars.ContextVar("begun", default=None)
 
@@ -56,7 +57,7 @@ class KernelCalls:
 
         Args:
             wanted: the call.
-            report: is told which cell runs, of how many, in another thread.
+            report: is told how far it is, in another thread.
         """
         self._check_open(wanted)
         if self._loop is None:
@@ -113,7 +114,7 @@ class KernelCalls:
 
 @contextlib.asynccontextmanager
 async def _followed(report: Report | None) -> AsyncIterator[None]:
-    """Report which cell of the call that is made here runs, of how many."""
+    """Report how far the call is that is made here."""
     if report is None:
         yield
         return
@@ -128,10 +129,10 @@ async def _followed(report: Report | None) -> AsyncIterator[None]:
 
 
 async def _look(begun: list[Call], report: Report) -> None:
-    told = 0
+    told = None
     while True:
         await asyncio.sleep(_LOOK)
-        cell = begun[-1].cell if begun else None
-        if cell is not None and cell.number != told:
-            told = cell.number
-            report({"cell": told, "cells": len(begun[-1].notebook.cells)})
+        progress = progress_of(begun[-1]) if begun else None
+        if progress is not None and progress.cell is not None and progress != told:
+            told = progress
+            report(progress)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from restified_magics.core.model import Model
+from restified_magics.core.progress import Progress
 from restified_magics.core.result import Result
-from restified_magics.core.runs import Progress, Run
+from restified_magics.core.runs import Run
 from restified_magics.errors import ParameterError
 from restified_magics.widgets.cutting import LONGEST_LINE, cut
 from restified_magics.widgets.log import log
