@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import ipywidgets
@@ -13,30 +11,20 @@ import ipywidgets
 from restified_magics.core.model import Model
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
-from restified_magics.errors import ParameterError
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.signature.parameters import MISSING, unknown
-from restified_magics.signature.parameters import bind as check
+from restified_magics.signature.parameters import MISSING
 from restified_magics.widgets.address import fill_from_address, in_voila
 from restified_magics.widgets.bar import bar_state
-from restified_magics.widgets.controller import Controller, Reading
+from restified_magics.widgets.controller import Controller
 from restified_magics.widgets.downloads import Download, downloads
-from restified_magics.widgets.entries import (
-    Entry,
-    FieldEntry,
-    FileEntry,
-    FixedEntry,
-    LinkedEntry,
-    WidgetEntry,
-    make_entry,
-)
+from restified_magics.widgets.entries import FileEntry
+from restified_magics.widgets.inputs import Inputs
 from restified_magics.widgets.panel import Panel
+from restified_magics.widgets.panels import Panels
 from restified_magics.widgets.result_views import ResultViews
 from restified_magics.widgets.without_source import without_folders
 
 __all__ = ["Form", "bind"]
-
-_groups = itertools.count(1)
 
 
 class Form(ipywidgets.VBox):  # type: ignore[misc]
@@ -78,16 +66,12 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         model._limit(timeout)  # one that can never be is refused now, and not by each run
         self._debug = debug
         self._tracebacks = debug or (not in_voila() if tracebacks is None else tracebacks)
-        kept, begin = _beginning(model, values or {})
-        self._entries = _entries(model, {**(overrides or {}), **kept})
-        for name, value in begin.items():
-            try:
-                self._entries[name].set(value)
-            except ValueError as error:  # as an override has bounds of its own
-                raise ParameterError(model.name, {name: str(error)}) from None
-        self._presets = {name: self._preset(name, values) for name, values in (presets or {}).items()}
+        self._inputs = Inputs(model, overrides or {}, values or {})
+        self._presets = {
+            name: self._inputs.checked_preset(name, preset) for name, preset in (presets or {}).items()
+        }
         self._title = without_folders(model.notebook.title)  # a notebook without a title may have a path
-        self._keep = f"{self._title}: {', '.join(self._entries)}"
+        self._keep = f"{self._title}: {', '.join(self._inputs)}"
         self._attempt = 0
         self._reveals = False
         self._linked: dict[str, tuple[Form, Callable[[Any], object]]] = {}
@@ -95,21 +79,31 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         self._shown: Any = None
         self._showing = threading.RLock()
         self.controller = Controller(
-            model, self._read, auto=run == "auto", timeout=timeout, keepsake=self._keepsake
+            model,
+            self._inputs.read,
+            auto=run == "auto",
+            timeout=timeout,
+            keepsake=self._inputs.keepsake,
         )
         # widgets that another process made are none of this page's
         self._views = ResultViews(tracebacks=self._tracebacks, live=isinstance(model, PythonModel))
-        self._panels, children = self._laid_out()
-        super().__init__([*children, *self._views.widgets])
+        self._panels = Panels(
+            self._inputs,
+            name=self._title,
+            bar=self._bar(),
+            places_widgets=self._places_widgets,
+            on_change=self.controller.changed,
+            on_message=self._on_message,
+        )
+        super().__init__([*self._panels.children, *self._views.widgets])
         self.add_class("restified-form")
         may_run = options.get("run-from-url") is True if run_from_url is None else run_from_url
-        address = fill_from_address(self._entries)
+        address = fill_from_address(self._inputs)
         self._reveals = address.wrong
         if address.wrong:
-            self.controller.problems = self._untold()
-        for entry in self._widgets():  # not before now: what the address fills in runs nothing
-            entry.on_change(self.controller.changed)
-        self._refresh()
+            self.controller.problems = self._inputs.untold()
+        self._inputs.on_change(self.controller.changed)  # not before: what the address fills in runs nothing
+        self._panels.refresh()
         self.controller.watch(self._show)
         self._show()
         if address.run and may_run and not address.wrong:
@@ -136,12 +130,12 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     @property
     def values(self) -> dict[str, Any]:
         """The values that a run would be given; defaults that nobody changed are not among them."""
-        return dict(self._read().values)
+        return dict(self._inputs.read().values)
 
     @property
     def problems(self) -> dict[str, str]:
         """What is wrong with the values, by parameter."""
-        return dict(self._read().problems)
+        return dict(self._inputs.read().problems)
 
     def set(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Fill fields.
@@ -150,24 +144,16 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             ValueError: a field cannot hold its value. The others are filled.
             ParameterError: there is no such parameter. Nothing is filled.
         """
-        problems = []
-        given = {**(values or {}), **named}
-        _check_names(self.model, given)
-        for name, value in given.items():
-            try:
-                self._entries[name].set(value)
-            except ValueError as error:
-                problems.append(f"{name} {error}")
-        self._refresh()
+        problems = self._inputs.fill({**(values or {}), **named})
+        self._panels.refresh()
         self.controller.changed()
         if problems:
             raise ValueError("; ".join(problems))
 
     def reset(self) -> None:
         """Put all fields back to what they began with."""
-        for entry in self._entries.values():
-            entry.reset()
-        self._refresh()
+        self._inputs.reset()
+        self._panels.refresh()
         self.controller.reset()
 
     def run(self) -> bool:
@@ -210,21 +196,17 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         Raises:
             ValueError: the other form waits for the result of this one.
         """
-        _check_names(self.model, [name])
+        self._inputs.check_names([name])
         if origin._waits_for(self):
             raise ValueError(
                 f"{name} would wait for the result of its own form. Link it to one that does not need it"
             )
-        former = self._entries[name]
-        if isinstance(former, WidgetEntry):
-            former.close()
-        entry = LinkedEntry(former.parameter, origin._title)
-        self._entries[name] = entry
-        self._respecify()
+        entry = self._inputs.link(name, origin._title)
+        self._panels.respecify()
 
         def receive(value: Any) -> None:
             entry.set(value)
-            self._refresh()
+            self._panels.refresh()
             self.controller.changed()
             if run:
                 self.controller.restart()  # the latest value wins, also over a run on a former one
@@ -248,8 +230,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             self.controller.close()
             for name in list(self._linked):
                 self._unlink(name)
-            for entry in self._widgets():
-                entry.close()
+            self._inputs.close()
         for child in self.children:
             child.close()
         super().close()
@@ -257,92 +238,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def _repr_keys(self) -> Any:
         return iter(())
 
-    # ----------------------------------------------------------------- layout
-
-    def _laid_out(self) -> tuple[list[Panel], list[Any]]:
-        """One panel for all fields and the bar; an author's own widgets stand between panels."""
-        group = f"{os.getpid()}-{next(_groups)}"
-        children: list[Any] = []
-        panels: list[Panel] = []
-        collected: list[str] = []
-
-        def panel(**more: Any) -> None:
-            made = Panel(group=group, name=self._title, **self._panel_state(collected), **more)
-            made.observe(self._on_values, ["values", "typed"])
-            made.on_msg(self._on_message)
-            panels.append(made)
-            children.append(made)
-            collected.clear()
-
-        for name, entry in self._entries.items():
-            if isinstance(entry, FieldEntry | LinkedEntry):
-                collected.append(name)
-            elif isinstance(entry, WidgetEntry):
-                if not self._places_widgets:
-                    continue
-                if collected:
-                    panel()
-                children.append(_labelled(entry))
-        panel(bar=self._bar())
-        return panels, children
-
-    def _panel_state(self, names: Sequence[str]) -> dict[str, Any]:
-        specs, values = [], {}
-        for name in names:
-            entry = self._entries[name]
-            if isinstance(entry, FieldEntry):
-                specs.append(entry.field.spec())
-                values[name] = entry.raw
-            elif isinstance(entry, LinkedEntry):
-                specs.append(entry.spec())
-                values[name] = entry.shown()
-        return {"fields": specs, "values": values}
-
-    def _respecify(self) -> None:
-        """A field has become another kind of entry."""
-        for panel in self._panels:
-            state = self._panel_state([spec["name"] for spec in panel.fields])
-            with panel.hold_sync():
-                panel.fields = state["fields"]
-                panel.values = state["values"]
-        self._check()
-
-    def _refresh(self) -> None:
-        """Show what the entries hold."""
-        for panel in self._panels:
-            panel.values = self._panel_state([spec["name"] for spec in panel.fields])["values"]
-        self._check()
-
-    def _preset(self, preset: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a preset, checked as far as that changes nothing: not those for widgets."""
-        _check_names(self.model, values)
-        problems = {}
-        for name, value in values.items():
-            entry = self._entries[name]
-            try:
-                if isinstance(entry, FieldEntry):
-                    type(entry)(entry.field).set(value)
-                elif isinstance(entry, FixedEntry):
-                    entry.set(value)
-            except ValueError as error:
-                problems[name] = f"{error} (in the preset {preset!r})"
-        if problems:
-            raise ParameterError(self.model.name, problems)
-        return dict(values)
-
     # ------------------------------------------------------------- from the page
-
-    def _on_values(self, change: Any) -> None:
-        changed = False
-        for name, raw in change["owner"].values.items():
-            entry = self._entries.get(name)
-            if isinstance(entry, FieldEntry) and entry.raw != raw:
-                entry.take(raw)
-                changed = True
-        if changed or change["name"] == "typed":
-            self._check()
-        if changed:
-            self.controller.changed()
 
     def _on_message(self, panel: Any, message: Any, buffers: Sequence[memoryview]) -> None:
         doing = message.get("do")
@@ -360,25 +256,14 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         self.run()
 
     def _do_fill(self, message: Mapping[str, Any], *, quiet: bool = False) -> None:
-        for name, raw in message["values"].items():
-            entry = self._entries.get(name)
-            if isinstance(entry, FieldEntry):
-                entry.take(raw)
-        self._refresh()
+        self._inputs.take(message["values"])
+        self._panels.refresh()
         if not quiet:
             self.controller.changed()
 
     def _do_kept(self, message: Mapping[str, Any]) -> None:
-        """Values that the browser kept, perhaps of a former version of the notebook."""
-        problems = []
-        for name, kept in message["values"].items():
-            entry = self._entries.get(name)
-            if isinstance(entry, FieldEntry) and not entry.field.secret:
-                try:
-                    entry.take(entry.field.raw_of_kept(kept))
-                except ValueError as error:
-                    problems.append(f"{entry.parameter.label} {error}")
-        self._refresh()
+        problems = self._inputs.take_kept(message["values"])
+        self._panels.refresh()
         self.controller.changed()
         if problems:
             raise ValueError("; ".join(problems))
@@ -394,7 +279,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def _do_download(self, message: Mapping[str, Any]) -> None:
         for offer in self._downloads():
             if offer.what == message["what"]:
-                self._panels[-1].give_file(offer.name, offer.media_type, offer.content())
+                self._panels.last.give_file(offer.name, offer.media_type, offer.content())
 
     _commands: Mapping[str, Callable[[Form, Any], object]] = {
         "run": _do_run,
@@ -405,58 +290,18 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         "download": _do_download,
         "cancel": lambda self, _message: self.cancel(),
         "reset": lambda self, _message: self.reset(),
-        "ping": lambda self, _message: self._panels[-1].answer(),
+        "ping": lambda self, _message: self._panels.last.answer(),
     }
 
     def _do_upload(self, panel: Panel, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
-        entry = self._entries.get(message["field"])
+        entry = self._inputs.get(message["field"])
         if isinstance(entry, FileEntry) and entry.hear(message, buffers):
-            self._refresh()
+            self._panels.refresh()
             if not entry.is_coming:
                 panel.tell_of_upload(message["field"])
             self.controller.changed()
 
     # ---------------------------------------------------------------- to the page
-
-    def _read(self) -> Reading:
-        values: dict[str, Any] = {}
-        problems: dict[str, str] = {}
-        for name, entry in self._entries.items():
-            try:
-                value = entry.current()
-            except ValueError as error:
-                problems[name] = str(error)
-            else:
-                if value is not MISSING:
-                    values[name] = value
-        return Reading(values, problems)
-
-    def _widgets(self) -> list[WidgetEntry]:
-        return [entry for entry in self._entries.values() if isinstance(entry, WidgetEntry)]
-
-    def _untold(self) -> dict[str, str]:
-        """What is wrong with values that have no field, where it could be told."""
-        problems = self._read().problems
-        return {
-            name: problems[name]
-            for name, entry in self._entries.items()
-            if name in problems and not isinstance(entry, FieldEntry)
-        }
-
-    def _check(self) -> None:
-        problems = self._read().problems
-        for panel in self._panels:
-            own = {spec["name"]: problems[spec["name"]] for spec in panel.fields if spec["name"] in problems}
-            with panel.hold_sync():
-                panel.errors = own
-                panel.checked = panel.typed
-
-    def _keepsake(self) -> dict[str, Any]:
-        return {
-            name: entry.raw
-            for name, entry in self._entries.items()
-            if isinstance(entry, FieldEntry) and not entry.field.secret
-        }
 
     def _show(self) -> None:
         """Bring the page up to date, from any thread."""
@@ -469,10 +314,10 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             bar = self._bar()
             if bar != self._shown:
                 self._shown = bar
-                self._panels[-1].bar = bar
+                self._panels.last.bar = bar
 
     def _bar(self) -> dict[str, Any]:
-        shown = bar_state(self.controller, self._entries, tracebacks=self._tracebacks, unfolded=self._debug)
+        shown = bar_state(self.controller, self._inputs, tracebacks=self._tracebacks, unfolded=self._debug)
         offers = [{"what": offer.what, "label": offer.label} for offer in self._downloads()]
         return {
             **shown,
@@ -493,23 +338,6 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         return self._offers[1]
 
 
-def _beginning(model: Model, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values to begin with, checked: those that no field can show, as a table, and those that one can."""
-    try:
-        values = check(model.parameters, values, model.name)
-    except ParameterError as error:
-        wrong = {name: problem for name, problem in error.problems.items() if name in values}
-        if wrong:
-            raise ParameterError(error.notebook, wrong) from None
-    kept: dict[str, Any] = {}
-    for name, value in values.items():
-        try:
-            make_entry(model.parameters[name]).set(value)
-        except ValueError:
-            kept[name] = ipywidgets.fixed(value)
-    return kept, {name: value for name, value in values.items() if name not in kept}
-
-
 class _Wired(Form):
     """A form whose widgets are laid out by their author."""
 
@@ -525,44 +353,8 @@ def bind(
     timeout: float | None = None,
 ) -> Form:
     """A form around widgets that its author laid out. :meth:`Model.bind` describes the arguments."""
-    _check_names(model, widgets)
     bare = {name: ipywidgets.fixed(MISSING) for name in model.parameters if name not in widgets}
     form = _Wired(model, {**bare, **widgets}, run=run, timeout=timeout)
     if on_result is not None:
         form.on_result(on_result)
     return form
-
-
-def _entries(model: Model, overrides: Mapping[str, Any]) -> dict[str, Entry]:
-    _check_names(model, overrides)
-    entries: dict[str, Entry] = {}
-    problems: dict[str, str] = {}
-    for name, parameter in model.parameters.items():
-        try:
-            entries[name] = make_entry(parameter, overrides.get(name))
-        except ValueError as error:
-            problems[name] = str(error)
-    if problems:
-        raise ParameterError(model.name, problems)
-    return entries
-
-
-def _check_names(model: Model, names: Iterable[str]) -> None:
-    known = model.parameters
-    problems = {name: unknown(name, known) for name in names if name not in known}
-    if problems:
-        raise ParameterError(model.name, problems)
-
-
-def _labelled(entry: WidgetEntry) -> Any:
-    """The author's widget with the parameter's label, unless it has a description of its own.
-
-    A description is tied to its control, which a label beside it is not.
-    """
-    widget, label = entry.widget, entry.parameter.label
-    if getattr(widget, "description", None) == "":
-        widget.description = label
-        if hasattr(widget, "style") and hasattr(widget.style, "description_width"):
-            widget.style.description_width = "initial"
-    shown = [] if getattr(widget, "description", None) else [ipywidgets.Label(label)]
-    return ipywidgets.VBox([*shown, widget])
