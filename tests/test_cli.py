@@ -135,14 +135,16 @@ def test_the_form_of_the_value_is_that_of_stdout(write, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
-def test_breakpoint_stops_where_somebody_can_type(restified, write, tmp_path):
+@pytest.mark.parametrize("stops", ["breakpoint()", "import pdb; pdb.set_trace()"])
+def test_breakpoint_stops_where_somebody_can_type(restified, write, tmp_path, stops):
     """In a terminal it is the debugger, in the Model's own frame; elsewhere an error that says what to do."""
     import pty
 
-    write("x = 6", "breakpoint()\nx += 1", returns("x"))
+    write("x = 6", f"{stops}\nx += 1", returns("x"))
     done = restified("call", "model.ipynb", input="x = 41\nc\n")
     assert done.returncode == 1
-    assert "cell 2, line 1: RuntimeError: breakpoint() cannot be used here" in done.stderr
+    call = stops.split("; ")[-1]
+    assert f"cell 2, line 1: RuntimeError: {call} cannot be used here" in done.stderr
     ours, terminal = pty.openpty()
     try:
         os.write(ours, b"x = 41\nc\n")

@@ -188,7 +188,7 @@ def test_errors_of_a_value_are_those_of_the_expression(ip, magics, echo):
 
 def test_a_mapping_to_expand_is_a_mapping_of_names(magics, echo):
     """`**` takes what a call in Python takes."""
-    with pytest.raises(TypeError, match=r"\*\*3 must be a mapping from names to values, not int"):
+    with pytest.raises(UsageError, match=r"\*\*3 must be a dict of names and values, not 3"):
         magics("%call_notebook echo.ipynb **3")
 
 

@@ -151,25 +151,26 @@ _NOBODY = (
     "(a cell with the tag `parameters`), or give that cell the tag `skip`"
 )
 _NO_TERMINAL = (
-    "breakpoint() cannot be used here: there is no terminal to type in. Call the Model in Jupyter or in a "
-    "terminal to debug it, or take the line out"
+    "{} cannot be used here: there is no terminal to type in. Call the Model in Jupyter or in a terminal "
+    "to debug it, or take the line out"
 )
 
 _refused = 0
-_asking: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+_asking: tuple[Callable[..., Any], ...] | None = None
 
 
 @contextlib.contextmanager
 def prompts_refused() -> Iterator[None]:
-    """In plain Python, `getpass()` is an error in a call, and so is `breakpoint()` without a terminal.
+    """In plain Python, `getpass()` is an error in a call, and so is a debugger without a terminal.
 
-    Both are there once in a process: what is not in a call asks as ever.
+    They are there once in a process: what is not in a call asks as ever.
     """
     global _refused, _asking
     if running_shell() is not None:  # which asks where its user is
         yield
         return
-    import getpass  # few Models need it
+    import getpass  # few Models need them
+    import pdb
 
     def refusing(ask: Callable[..., Any], text: str) -> Callable[..., Any]:
         def asked(*args: Any, **options: Any) -> Any:
@@ -182,17 +183,18 @@ def prompts_refused() -> Iterator[None]:
     with _making:
         _refused += 1
         if _asking is None:
-            _asking = getpass.getpass, sys.breakpointhook
+            _asking = getpass.getpass, pdb.set_trace, sys.breakpointhook
             getpass.getpass = refusing(getpass.getpass, _NOBODY.format("getpass()"))
             if not _debugs():
-                sys.breakpointhook = refusing(sys.breakpointhook, _NO_TERMINAL)
+                pdb.set_trace = refusing(pdb.set_trace, _NO_TERMINAL.format("pdb.set_trace()"))
+                sys.breakpointhook = refusing(sys.breakpointhook, _NO_TERMINAL.format("breakpoint()"))
     try:
         yield
     finally:
         with _making:
             _refused -= 1
             if not _refused:
-                getpass.getpass, sys.breakpointhook = _asking
+                getpass.getpass, pdb.set_trace, sys.breakpointhook = _asking
                 _asking = None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from restified_magics.core.source import parse, python_source
+from restified_magics.core.telling import shorten
 
 __all__ = ["assigned_values", "expression_values"]
 
@@ -23,8 +24,7 @@ def expression_values(shell: Any, pairs: Sequence[tuple[str, str]], names: dict[
         names: where the expressions find their names.
 
     Raises:
-        UsageError: a name is given twice.
-        TypeError: what is to be expanded is not a mapping from names.
+        UsageError: a name is given twice, or what is to be expanded is not a mapping from names.
         Exception: whatever an expression raises.
     """
     __tracebackhide__ = True  # IPython shows the user's lines only
@@ -91,8 +91,11 @@ def _evaluated(expression: ast.expr, filename: str, names: dict[str, Any]) -> An
 
 
 def _expanded(expression: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError(f"**{expression} must be a mapping from names to values, not {type(value).__name__}")
+    if not isinstance(value, Mapping):
+        raise UsageError(f"**{expression} must be a dict of names and values, not {shorten(value)}")
+    for key in value:
+        if not isinstance(key, str):
+            raise UsageError(f"**{expression} has the key {shorten(key)}, which is no name of a parameter")
     yield from value.items()
 
 
