@@ -315,6 +315,30 @@ def test_calls_do_not_accumulate_state(make):
     assert list(model()) == [False, [1]]
 
 
+def test_an_annotation_is_there_also_where_the_value_is_given(make):
+    """Code that goes through ``__annotations__`` finds the parameters; one that is not defined stops nothing."""
+    model = make(
+        parameters("n: int = 1\nname: str\nday: Day"), returns("list(__annotations__), n, name, day")
+    )
+    assert [*model(n=2, name="a", day="Monday")] == [["n", "name"], 2, "a", "Monday"]
+
+
+def test_cells_look_back_at_what_was_shown(make):
+    """``In``, ``Out``, ``_`` and the like have the numbers of "Restart and run all"."""
+    passed = ["", cell("# text", kind="markdown"), cell("'not in a call'", "skip")]
+    model = make(
+        "1 + 1", *passed, "x = 5", "[_ * 10]", "_4, __, Out[1], In[2:4]", returns("_, ___, _i, sorted(Out)")
+    )
+    value = [[[20], 2, 2, ["", "x = 5"]], 2, "_4, __, Out[1], In[2:4]", [1, 4, 5]]
+    assert json.loads(json.dumps(model())) == value
+
+
+def test_a_name_of_the_history_may_be_the_models_own(make):
+    """What a loop has left in ``_``, or ``Out`` as a variable, stays."""
+    model = make("Out = 3\nfor _ in range(5):\n    pass", "'shown'", returns("_, Out"))
+    assert [*model()] == [4, 3]
+
+
 def test_name_and_file(make, write):
     """`__name__` is `__main__`, and `__file__` the notebook."""
     path = write("main = __name__ == '__main__'", returns("[main, __file__]"))

@@ -30,7 +30,7 @@ class Call:
         cell: the cell that runs.
         hold: what it needs of the process.
         figures: pyplot's open figures of this call, once it has some.
-        last: the value of the last expression, ``_`` in the cells.
+        history: what its cells have shown, where they look back at it.
         outer: the names of the calls around it in other processes, the outermost first.
         streams: what ``sys.stdout`` and ``sys.stderr`` were when it began.
         ended: threads and tasks that outlive it belong to its parent.
@@ -41,8 +41,8 @@ class Call:
         "depth",
         "ended",
         "figures",
+        "history",
         "hold",
-        "last",
         "namespace",
         "notebook",
         "outer",
@@ -63,7 +63,7 @@ class Call:
         self.namespace: dict[str, Any] = {}
         self.cell: Any = None
         self.hold: Any = None
-        self.last: Any = None
+        self.history: Any = None
         self.ended = False
         self.figures: Any = None
         self.streams: Any = None

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -60,6 +61,7 @@ class Cell:
         tags: the tags in the cell's metadata.
         id: the cell's id in the file, or None in notebooks older than nbformat 4.5.
         raises: whether the cell may raise and the call goes on (tag ``raises-exception``).
+        count: the number that Jupyter gives it when it runs all cells; 0 where it does not run it.
     """
 
     number: int
@@ -67,6 +69,7 @@ class Cell:
     role: Role
     tags: frozenset[str] = frozenset()
     id: str | None = None
+    count: int = 0
 
     @property
     def raises(self) -> bool:
@@ -364,7 +367,8 @@ def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) ->
     if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
         raise NotebookError(name, "is not a valid notebook: its cells are not a list of objects")
     bare = [_without_outputs(cell) for cell in listed]
-    cells = tuple(_cell(number, cell, name) for number, cell in enumerate(bare, 1))
+    count = itertools.count(1)
+    cells = tuple(_cell(number, cell, name, count) for number, cell in enumerate(bare, 1))
     notebook = Notebook(name, path, path.parent if path else None, cells, {**node, "cells": bare})
     other = notebook.other_language
     for cell in notebook.with_role("return"):
@@ -391,7 +395,7 @@ def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
     return {**cell, "outputs": [], "execution_count": None} if cell.get("cell_type") == "code" else cell
 
 
-def _cell(number: int, cell: dict[str, Any], name: str) -> Cell:
+def _cell(number: int, cell: dict[str, Any], name: str, count: Iterator[int]) -> Cell:
     source = cell.get("source", "")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
@@ -401,12 +405,14 @@ def _cell(number: int, cell: dict[str, Any], name: str) -> Cell:
     tags = metadata.get("tags", ()) if isinstance(metadata, dict) else ()
     tags = frozenset(tag for tag in ([tags] if isinstance(tags, str) else tags or ()) if isinstance(tag, str))
     identity = cell.get("id")
+    role = _role(cell.get("cell_type"), tags)
     return Cell(
         number,
         source,
-        _role(cell.get("cell_type"), tags),
+        role,
         tags,
         identity if isinstance(identity, str) else None,
+        next(count) if role != "text" and source.strip() else 0,
     )
 
 

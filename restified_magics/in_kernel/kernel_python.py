@@ -33,6 +33,7 @@ _MODULES = (
     "encoding_tables",
     "encoding",
     "once",
+    "annotated",
     "kernel_side",
 )
 _LOADER = """
@@ -201,6 +202,7 @@ def _cells(notebook: Notebook) -> list[dict[str, Any]]:
         cells.append(
             {
                 "number": cell.number,
+                "count": cell.count,
                 "source": cell.source,
                 "joined": joined_magics(cell.source),
                 "returns": cell.role == "return",

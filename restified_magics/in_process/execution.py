@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from typing import Any
 
 from restified_magics.core.calls import Call
@@ -30,7 +30,7 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
     """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
     names = call.namespace
     recorder = call.sink if record else None
-    quick = not (record or program.uses_last or guard() is not None)
+    quick = not (record or program.looks_back or guard() is not None)
     modules = sys.modules
     claim_figures()
     steps = iter(program.quick if quick else ((None, True, each) for each in program.steps))
@@ -84,33 +84,42 @@ def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:
     call.cell = step.cell
     if recorder is not None:
         recorder.begin(step.cell.number)
+    if call.history is not None and step.cell.count:
+        call.history.begin(step.cell.count, step.cell.source)
     if step.error is not None:
         raise _again(step.error, step.filename)
     names = call.namespace
     body, last = step.body, step.last
     if step.automagic is not None and step.name not in names:
         body, last = None, step.automagic
-    given = call.params
-    if step.pieces and given:
+    if step.pieces and call.params:
         body = None
-        for piece in step.pieces:
-            if not piece.targets or not piece.targets <= given.keys():
-                yield from _evaluated(piece.code, names, step.on_loop)
-            for name in piece.names:
-                if name in given:
-                    names[name] = revive(given[name], names)
+        yield from _pieces(step, names, call.params)
     value = None
     if body is not None:
         yield from _evaluated(body, names, step.on_loop)
     if last is not None:
         with failures_raised() if step.captures else contextlib.nullcontext():
             value = yield from _evaluated(last, names, step.on_loop)
-        if value is not None and names.get("_", call.last) is call.last:
-            names["_"] = call.last = value
-    if recorder is not None and value is not None and _is_shown(step):
-        _record_value(recorder, value)
+        if value is not None and not (recorder is None and call.history is None) and _is_shown(step):
+            if call.history is not None:
+                call.history.shown(value)
+            if recorder is not None:
+                _record_value(recorder, value)
     flush_figures(shown=value)
     return value
+
+
+def _pieces(step: Step, names: dict[str, Any], given: Mapping[str, Any]) -> Cells:
+    """Run the body of a cell with parameters, with the given values at their assignments."""
+    for piece in step.pieces:
+        if not piece.targets or not piece.targets <= given.keys():
+            yield from _evaluated(piece.code, names, step.on_loop)
+        elif piece.annotation is not None:
+            yield from _evaluated(piece.annotation, names, step.on_loop)
+        for name in piece.names:
+            if name in given:
+                names[name] = revive(given[name], names)
 
 
 def _evaluated(code: types.CodeType, names: dict[str, Any], on_loop: bool) -> Cells:

@@ -11,6 +11,7 @@ import types
 from collections.abc import Iterator
 
 from restified_magics.core.source import parse, python_source
+from restified_magics.in_process.history import looks_back
 from restified_magics.in_process.program import Program, nested_code
 
 __all__ = ["free_names"]
@@ -30,11 +31,6 @@ _GIVEN |= {
     "display",
     "exit",
     "quit",
-    "In",
-    "Out",
-    "_",
-    "__",
-    "___",
     "__annotate__",
     "__conditional_annotations__",
 }
@@ -75,7 +71,9 @@ def free_names(program: Program) -> tuple[str, ...]:
                 own = {name for name, stores in _uses(nested) if stores}  # a class body's names are its own
                 later.update(name for name, stores in _uses(nested) if not stores and name not in own)
                 known.update(name for name in _declared_global(nested))
-    return tuple(sorted(found if _ANY in known else found | (later - known)))
+    if _ANY not in known:
+        found |= later - known
+    return tuple(sorted(name for name in found if not looks_back(name)))
 
 
 def _uses(code: types.CodeType) -> Iterator[tuple[str, bool]]:

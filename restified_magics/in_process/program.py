@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
+from restified_magics.in_process.history import looks_back
+from restified_magics.wire.annotated import annotation_of
 from restified_magics.wire.once import assigned_once
 
 __all__ = ["Assignment", "Program", "Step", "adopt", "cell_of", "compiled", "nested_code"]
@@ -35,7 +37,7 @@ _NEEDS_MAIN = re.compile(
 )
 _IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
 _NEEDS_SHELL = re.compile(r"get_ipython|IPython")
-_PROMPTS = re.compile(r"getpass|breakpoint")
+_PROMPTS = re.compile(r"getpass|breakpoint|pdb")
 _USES_LOOP = re.compile(
     r"create_task|ensure_future|event_loop|running_loop|TaskGroup|Future\(|call_soon|call_later"
 )
@@ -46,12 +48,13 @@ class Assignment(NamedTuple):
     """A statement of a `parameters` cell, or a run of statements between two of them.
 
     ``names`` are the parameters that it assigns; a call that gives values for all of ``targets``
-    does not run it at all.
+    runs no more of it than its annotation.
     """
 
     code: types.CodeType
     names: tuple[str, ...] = ()
     targets: frozenset[str] = frozenset()
+    annotation: types.CodeType | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +98,7 @@ class Program:
             and whether it calls or imports anything, without which no figure is made.
         needs_main: its classes must be found in ``sys.modules["__main__"]``.
         needs_shell: it uses IPython's shell: magics, ``!commands``, ``get_ipython()``.
-        uses_last: a cell uses ``_``, the value of the last expression.
+        looks_back: a cell uses ``_``, ``Out`` and the like: what cells before it have shown.
         prompts: a cell may ask for a password, or stop in the debugger.
     """
 
@@ -103,7 +106,7 @@ class Program:
     quick: tuple[tuple[types.CodeType | None, bool, Step], ...]
     needs_main: bool
     needs_shell: bool
-    uses_last: bool
+    looks_back: bool
     prompts: bool
 
 
@@ -164,9 +167,19 @@ def _compile(notebook: Notebook) -> Program:
         or _NEEDS_MAIN.search(joined) is not None
         or _imports_beside(joined, notebook.folder),
         needs_shell=shell,
-        uses_last="_" in bound,
+        looks_back=any(map(looks_back, _names(steps))),
         prompts=_PROMPTS.search(joined) is not None,
     )
+
+
+def _names(steps: Sequence[Step]) -> Iterator[str]:
+    """The names that the cells use, as globals or as attributes."""
+    for step in steps:
+        for code in (step.body, step.last):
+            if code is not None:
+                yield from code.co_names
+                for nested in nested_code(code):
+                    yield from nested.co_names
 
 
 def _ending(text: str, bound: set[str]) -> str:
@@ -322,7 +335,13 @@ def _pieces(
         if between:
             yield Assignment(make(between))
             between = []
-        yield Assignment(make([statement]), tuple(names), frozenset(_targets(statement)))
+        annotation = annotation_of(statement)
+        yield Assignment(
+            code=make([statement]),
+            names=tuple(names),
+            targets=frozenset(_targets(statement)),
+            annotation=None if annotation is None else make([annotation]),
+        )
     if cut and between:
         yield Assignment(make(between))
 

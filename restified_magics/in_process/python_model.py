@@ -29,6 +29,7 @@ from restified_magics.in_process.capture import (
 from restified_magics.in_process.execution import awaited, run_cells
 from restified_magics.in_process.figures import close_figures
 from restified_magics.in_process.free_names import free_names
+from restified_magics.in_process.history import History, looks_back
 from restified_magics.in_process.process_state import Hold, held, held_async, release
 from restified_magics.in_process.program import Program, compiled
 from restified_magics.in_process.shell import (
@@ -272,7 +273,8 @@ class _Running:
             result.namespace = {
                 name: value
                 for name, value in call.namespace.items()
-                if name != "_" and (name not in self._before or self._before[name] is not value)
+                if not (name[0] == "_" and looks_back(name))
+                and (name not in self._before or self._before[name] is not value)
             }
         if error is not None:
             result.error = error
@@ -295,7 +297,6 @@ def _give_namespace(call: Call, program: Program, scope: Scope | None) -> types.
             raise RuntimeError(
                 f"scope={scope!r} needs a running IPython, whose names the cells would use. Leave scope= out"
             )
-    call.last = view.get("_")
     if scope == "share":
         call.namespace = view
         return None
@@ -311,9 +312,11 @@ def _give_namespace(call: Call, program: Program, scope: Scope | None) -> types.
     names["__builtins__"] = builtins
     if call.notebook.path is not None:
         names["__file__"] = str(call.notebook.path)
-    if program.needs_shell:  # magics keep in them what they have seen, and the View's are its own
-        names.update(_ih=[""], _oh={}, _dh=[str(call.notebook.folder or os.getcwd())])
-        names.update(In=names["_ih"], Out=names["_oh"])
+    if program.looks_back or program.needs_shell:  # magics keep there what they see; the View's is its own
+        history = History(names)
+        names["_dh"] = [str(call.notebook.folder or os.getcwd())]
+        if program.looks_back:
+            call.history = history
     return main
 
 

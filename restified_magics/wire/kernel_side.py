@@ -23,6 +23,7 @@ import traceback
 import warnings
 from typing import Any
 
+from .annotated import annotation_of
 from .encoding import Unencodable, pack, unpack
 from .once import assigned_once
 
@@ -149,6 +150,7 @@ class _Call:
         options = {"transformed_cell": code, "preprocessing_exc_tuple": problem}
         self.todo = cell
         self.shown = result = None
+        _count_from(cell["count"])
         awaits = "await" in code or "async" in code  # asking IPython compiles the cell once more
         awaits = awaits and _shell.should_run_async(source, **options)
         try:
@@ -217,6 +219,8 @@ class _Call:
             given = [name for name in names if name in self.params]
             if not given or not set(_targets(statement)) <= set(self.params):
                 body.append(statement)
+            elif isinstance(statement, ast.AnnAssign):
+                body.append(annotation_of(statement))
             for name in given:
                 assigned = ast.Assign([ast.Name(name, ast.Store())], _ours("given", ast.Constant(name)))
                 body.append(ast.copy_location(assigned, statement))
@@ -353,6 +357,15 @@ def _transformed(cell):
     if word in ("exit", "quit") and _shell.user_ns.get(word) is _end_call:
         code = word + "()"  # as a cell of one word does in Jupyter
     return "\n" * blank + code
+
+
+def _count_from(count):
+    """Have the next cell bear this number, as if the cells that are skipped had been run."""
+    if count > _shell.execution_count:
+        manager = _shell.history_manager
+        for sources in (manager.input_hist_parsed, manager.input_hist_raw):
+            sources.extend([""] * (count - len(sources)))
+        _shell.execution_count = count
 
 
 @contextlib.contextmanager
