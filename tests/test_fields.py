@@ -21,12 +21,12 @@ from restified_magics.widgets.fields import Upload, make_field
 Color = notebook_enum("Color", (Enum,), {"RED": 1, "DARK_BLUE": 2})
 
 
-def declared(type_, **options):
-    return Parameter("x", type=type_, declared=True, **options)
+def declared(type_, name="x", **options):
+    return Parameter(name, type=type_, declared=True, **options)
 
 
-def inferred(default, **options):
-    return Parameter("x", type=Any if default is None else type(default), default=default, **options)
+def inferred(default, name="x", **options):
+    return Parameter(name, type=Any if default is None else type(default), default=default, **options)
 
 
 NOON = dt.datetime(2026, 1, 31, 12, 0)
@@ -55,6 +55,16 @@ FIELDS = [
     (inferred("two\nlines"), "textarea", "two\nlines", "x", "x"),
     (inferred("", options={"widget": "password"}), "password", "", "geheim", "geheim"),
     (declared(SecretStr, default=""), "password", "", "s", SecretStr("s")),
+    (declared(str, name="password"), "password", "", "geheim", "geheim"),
+    (declared(str | None, name="db_password", default=None), "password", None, "", ""),
+    (inferred("", name="apiKey"), "password", "", "geheim", "geheim"),
+    (inferred(None, name="access_token"), "password", None, "geheim", "geheim"),
+    (Parameter("api_key", expression="os.environ['KEY']"), "password", None, "geheim", "geheim"),
+    (declared(str, name="token"), "password", "", "geheim", "geheim"),
+    (inferred("[PAD]", name="pad_token"), "text", "[PAD]", "</s>", "</s>"),
+    (inferred("a.txt", name="password_file"), "text", "a.txt", "b.txt", "b.txt"),
+    (inferred("", name="api_key", options={"widget": "string"}), "text", "", "seen", "seen"),
+    (inferred(3, name="max_auth"), "number", "3", "4", 4),
     (inferred("#ff8800"), "color", "#ff8800", "#000000", "#000000"),
     (declared(str | None, default=None), "text", None, "", ""),
     (declared(dt.date), "date", "", "2026-02-01", dt.date(2026, 2, 1)),

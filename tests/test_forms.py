@@ -879,11 +879,17 @@ def test_run_from_the_address(form, address):
 
 def test_wrong_values_from_the_address(form, address):
     """Shown as they came, with what is wrong with them; a secret is not taken from an address."""
-    address("width=12&secret=x")
+    address("width=12&secret=x&password=y&db_password=seen")
     made = form(
-        node(parameters('width = 3  # Width (0..10)\nsecret = "" #@param {type:"password"}'), returns("1"))
+        node(
+            parameters(
+                'width = 3  # Width (0..10)\nsecret = "" #@param {type:"password"}\npassword: str = ""\n'
+                'db_password = "" #@param {type:"string"}'
+            ),
+            returns("1"),
+        )
     )
-    assert panel(made).values == {"width": "12", "secret": ""}
+    assert panel(made).values == {"width": "12", "secret": "", "password": "", "db_password": "seen"}
     assert panel(made).errors == {"width": "must be at most 10, not '12'"} or panel(made).errors[
         "width"
     ].startswith("must be at most 10")

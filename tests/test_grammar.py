@@ -891,7 +891,10 @@ def test_with_a_tagged_cell_colabs_marks_elsewhere_are_no_parameters() -> None:
         ("x = 5. #@param {type:'number'}", {"type": float}),
         ("x = None #@param {type:'integer'}", {"type": int | None}),
         ("x = f() #@param {type:'integer'}", {"type": int, "expression": "f()"}),
-        ("x = '' #@param {type:'string', placeholder:'a name'}", {"options": {"placeholder": "a name"}}),
+        (
+            "x = '' #@param {type:'string', placeholder:'a name'}",
+            {"options": {"placeholder": "a name", "widget": "string"}},
+        ),
         (
             "x = '' #@param {isTemplate: true}",
             {"options": {"isTemplate": True}, "type": str, "declared": False},

@@ -107,7 +107,7 @@ def _param(choices: tuple[Any, ...] | None, options: dict[str, Any], problems: l
         if named not in _OUR_TYPES:
             problems.append(f"#@param has no type {named!r}. Its types are {', '.join(_COLABS)}")
         options["widget"] = named
-    elif kind in ("slider", "date", "raw"):
+    elif kind in ("slider", "date", "raw", "string"):  # what the type of the value does not say again
         options["widget"] = kind
     said["kind"] = "dropdown" if choices and kind in (None, "raw", "string") else kind or ""
     said["raw"] = kind == "raw"

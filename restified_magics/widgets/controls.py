@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from restified_magics.signature.credentials import is_secret
 from restified_magics.signature.enums import IsoDate
 from restified_magics.signature.facts import facts, kinds
 from restified_magics.signature.parameters import Parameter
@@ -103,6 +104,8 @@ def _of_one(parameter: Parameter, kind: Any) -> tuple[Kind, tuple[Any, ...]]:
     name = getattr(cls, "__name__", "")
     if cls is str or name == "SecretStr":
         return _of_text(parameter, kind), ()
+    if cls in (Any, object) and _is_masked(parameter):
+        return "password", ()
     if name in _BY_NAME:
         return _BY_NAME[name], ()
     has_zone = getattr(default, "tzinfo", None) is not None
@@ -124,7 +127,7 @@ def _holds_others(kind: Any) -> bool:
 
 def _of_text(parameter: Parameter, kind: Any) -> Kind:
     widget, default = parameter.options.get("widget"), parameter.default
-    if widget == "password" or getattr(origin(kind), "__name__", "") == "SecretStr":
+    if getattr(origin(kind), "__name__", "") == "SecretStr" or _is_masked(parameter):
         return "password"
     if any(isinstance(item, IsoDate) for item in getattr(kind, "__metadata__", ())):
         return "date"
@@ -132,6 +135,13 @@ def _of_text(parameter: Parameter, kind: Any) -> Kind:
         return "color"
     long = isinstance(default, str) and ("\n" in default or len(default) > _LONG)
     return "textarea" if widget == "textarea" or long else "text"
+
+
+def _is_masked(parameter: Parameter) -> bool:
+    """Whether its text is a password: its author says so; or says nothing, and its name or its default does."""
+    widget = parameter.options.get("widget")
+    default = parameter.default if isinstance(parameter.default, str) else None
+    return widget == "password" or (widget is None and is_secret(parameter.name, default))
 
 
 def _names_table(parameter: Parameter) -> bool:

@@ -237,7 +237,7 @@ def make_field(
         always=always,
         own=own,
         empty_is_blank=kind in _EMPTY_IS_BLANK
-        or (kind == "text" and ((bool(blank) and untyped) or _is_path(parameter))),
+        or (kind in ("text", "password") and ((bool(blank) and untyped) or _is_path(parameter))),
     )
     return replace(made, initial=_initial(made))
 
