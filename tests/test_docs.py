@@ -158,6 +158,7 @@ def test_the_page_of_forms_says_how_to_get_each_field():
     assert fields == {
         "token": ("password", True),
         "word": ("password", False),
+        "db_password": ("password", True),
         "photo": ("file", True),
         "logo": ("file", False),
         "sizes": ("table", True),

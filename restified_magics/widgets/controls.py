@@ -138,7 +138,7 @@ def _of_text(parameter: Parameter, kind: Any) -> Kind:
 
 
 def _is_masked(parameter: Parameter) -> bool:
-    """Whether its text is a password: its author says so; or says nothing, and its name or its default does."""
+    """Whether its text is a password: its author says so; or says nothing, and name or default do."""
     widget = parameter.options.get("widget")
     default = parameter.default if isinstance(parameter.default, str) else None
     return widget == "password" or (widget is None and is_secret(parameter.name, default))
