@@ -364,9 +364,13 @@ def test_routes_that_there_are_not(server, method, route):
 def test_a_person_without_credentials_is_told_where_to_log_in(server):
     """A browser shows a page with a link, which does not lead back: another site may have given the address."""
     browser = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    answer, ran = _mark(server, token=None, headers=browser)
-    assert (answer.status, answer.kind, ran) == (403, "text/html; charset=utf-8", False)
-    assert b'<a href="/restified/">Log in</a>' in answer.body
+    without_tls = {"Accept": "text/html,*/*;q=0.8", "User-Agent": "Mozilla/5.0"}
+    for headers in (browser, without_tls):
+        answer, ran = _mark(server, token=None, headers=headers)
+        assert (answer.status, answer.kind, ran) == (403, "text/html; charset=utf-8", False)
+        assert b'<a href="/restified/">Log in</a>' in answer.body
+    script, ran = _mark(server, token=None, headers={**without_tls, "Sec-Fetch-Mode": "cors"})
+    assert (script.status, script.kind, ran) == (403, "application/problem+json", False)
     assert server.post("sum.ipynb", {}, browser, token=None).kind == "application/problem+json"
 
 

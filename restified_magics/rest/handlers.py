@@ -21,7 +21,7 @@ from restified_magics.isolated.isolated_call import Given
 from restified_magics.rest import pages
 from restified_magics.rest.jobs import Job
 from restified_magics.rest.openapi import all_described, described, document
-from restified_magics.rest.origin import NotLoggedIn, NotMeant, check_origin
+from restified_magics.rest.origin import NotLoggedIn, NotMeant, check_origin, is_opened
 from restified_magics.rest.problems import Problem, problem_of
 from restified_magics.rest.request_values import RESERVED, from_body, from_query
 from restified_magics.rest.service import CallRequest, CallService
@@ -194,7 +194,7 @@ class CallHandler(RestHandler):
 
     def refuse_stranger(self) -> None:
         """A person is told where to log in, a program what to send."""
-        if self.request.method == "GET" and self.request.headers.get("Sec-Fetch-Mode") == "navigate":
+        if self.request.method == "GET" and is_opened(self.request.headers):
             raise NotLoggedIn(403, _NO_CREDENTIALS)
         super().refuse_stranger()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from restified_magics.rest.problems import Problem
 
-__all__ = ["NotLoggedIn", "NotMeant", "check_origin"]
+__all__ = ["NotLoggedIn", "NotMeant", "check_origin", "is_opened"]
 
 _ADVICE = "Open it from /restified/ of this server, or send a token: Authorization: token …"
 
@@ -46,6 +46,13 @@ def check_origin(handler: Any) -> None:
         return  # whoever reaches such a server may run code, but for the pages that a browser shows
     if not _bears_token(handler):
         raise _refusal(handler, f"A cookie alone does not run a notebook. {_ADVICE}")
+
+
+def is_opened(headers: Any) -> bool:
+    """Whether a person has opened the URL in a browser, which does not say so everywhere without TLS."""
+    if "Sec-Fetch-Mode" in headers:
+        return bool(headers["Sec-Fetch-Mode"] == "navigate")
+    return _is_of_browser(headers) and "text/html" in headers.get("Accept", "")
 
 
 def _bears_token(handler: Any) -> bool:
