@@ -460,6 +460,18 @@ def test_lines_of_several_processes_do_not_mix(restified, write, unbuffered):
     assert not [line for line in lines if not re.fullmatch(r"(\d)\1{39} and \d+", line)]
 
 
+def test_values_of_a_grid_with_commas(restified, write):
+    """They are written as a row of CSV: a comma, a quote or a line break stands in double quotes."""
+    write(parameters("x = ''"), returns("x"))
+    texts = ["a,b", "c", "d, e", 'say "f"', "g\nh", "", "5' 6\""]
+    option = 'x="a,b",c, "d, e","say ""f""","g\nh","",5\' 6"'
+    done = restified("map", "model.ipynb", "--grid", option, "--json", "-q")
+    assert [json.loads(line)["value"] for line in done.stdout.splitlines()] == texts, done.stderr
+    write(parameters("x: list[int] = []"), returns("sum(x)"))
+    done = restified("map", "model.ipynb", "--grid", 'x="[1,2]","[3]"', "-q")
+    assert done.stdout == 'x,value\n"[1, 2]",3\n[3],3\n', done.stderr
+
+
 def test_map_of_a_grid_as_json(restified, write):
     """`--grid` calls all combinations, and `--json` writes a line for each."""
     write(parameters("x = 1\ny: str = ''"), returns("f'{x}{y}'"))
@@ -607,6 +619,9 @@ def test_map_tells_of_a_damaged_store_in_a_line(restified, write, tmp_path):
         (["fine.csv", "x=1"], "x is given twice: in fine.csv, and on the command line"),
         (["fine.csv", "--grid", "x=1"], "x is given twice"),
         (["--grid", "x="], "--grid x=: has no values"),
+        (["--grid", 'x="a'], "a quote is not closed"),
+        (["--grid", 'x="a"b,c'], "goes in double quotes"),
+        (["--grid", "x=a\nb"], "goes in double quotes"),
         (["ragged.csv"], "ragged.csv, line 2: has more cells than the header"),
         (["short.csv"], "short.csv, line 2: has fewer cells than the header"),
         (["empty.csv"], "empty.csv: has no header"),

@@ -37,7 +37,7 @@ __all__ = ["command"]
     "grid",
     multiple=True,
     metavar="NAME=A,B,…",
-    help="Values of which all combinations are called.",
+    help="Values of which all combinations are called; one that has a comma goes in double quotes.",
     shell_complete=complete_values,
 )
 @click.option(
@@ -96,6 +96,7 @@ def command(  # noqa: PLR0913 - the options of a command
     \b
     restified map area.ipynb sizes.csv --workers 4 > areas.csv
     restified map area.ipynb --grid width=1,2,3 --grid height=4,5 unit=mm
+    restified map sales.ipynb --grid 'city="Washington, D.C.",Rome'
     restified map area.ipynb sizes.csv --store done/ --dask tcp://10.0.0.1:8786
     """
     if table is not None and "=" in table and not pathlib.Path(table).exists():
@@ -218,12 +219,24 @@ def _grid(options: Iterable[str], fixed: Collection[str]) -> dict[str, list[Give
             raise click.UsageError(f"--grid {option}: write --grid NAME=A,B")
         if name in found or name in fixed:
             raise click.UsageError(f"{name} is given twice. Write all of its values once: --grid {name}=A,B")
-        found[name] = [Given(text) for row in csv.reader([texts], skipinitialspace=True) for text in row]
+        found[name] = [Given(text) for text in _listed(option, texts)]
         if not found[name]:
             raise click.UsageError(
                 f"--grid {option}: has no values. Write --grid {name}=A,B, or {name}='\"\"' for an empty text"
             )
     return found
+
+
+def _listed(option: str, texts: str) -> list[str]:
+    """The values of a grid's parameter, written as a row of a CSV file is."""
+    try:
+        return [text for row in csv.reader([texts], skipinitialspace=True, strict=True) for text in row]
+    except csv.Error:
+        raise click.UsageError(
+            f"--grid {shorten(option)}: a quote is not closed, or something stands behind it. A value with a "
+            "comma, a quote or a line break goes in double quotes, its own doubled: "
+            """--grid 'x="a,b","say ""c"""'"""
+        ) from None
 
 
 def _cluster(address: str, ending: contextlib.ExitStack) -> Any:
