@@ -235,7 +235,7 @@ def _listed(option: str, texts: str) -> list[str]:
         raise click.UsageError(
             f"--grid {shorten(option)}: a quote is not closed, or something stands behind it. A value with a "
             "comma, a quote or a line break goes in double quotes, its own doubled: "
-            """--grid 'x="a,b","say ""c"""'"""
+            '--grid \'x="a,b","a ""b"""\''
         ) from None
 
 
