@@ -14,11 +14,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 import weakref
 
 import pytest
 from conftest import cell, node, parameters, returns
+from rest_server import is_running
 
 from restified_magics import CellError, ModelTimeout, ParameterError, PythonModel, execute_notebook
 from restified_magics.errors import ModelRecursionError
@@ -854,7 +856,7 @@ def test_functions_pickle_through_a_module_beside_the_notebook(write):
 def test_capture_and_folder_magics_in_plain_python(tmp_path):
     """They keep what they have seen in names that IPython gives."""
     assert PythonModel(node("%%capture out\nprint('a')\n1 + 1", returns("out.stdout")))().startswith("a\n")
-    assert PythonModel(node(f"%cd -q {tmp_path}\n%cd -q -", returns("[len(In), Out]")))() == [1, {}]
+    assert PythonModel(node(f"%cd -q {tmp_path}\n%cd -q -", returns("[len(In), list(Out)]")))() == [3, []]
 
 
 def test_last_value_is_the_models_own(ip, run):
@@ -900,6 +902,36 @@ def test_cleaning_up_after_the_timeout_is_not_interrupted(tmp_path):
     with pytest.raises(ModelTimeout):
         PythonModel(node(source)).execute(timeout=0.2)
     assert done.exists()
+
+
+@pytest.mark.parametrize("in_thread", [False, True], ids=["main thread", "other thread"])
+@pytest.mark.parametrize("script", ["%%bash", "%%sh", "%%script bash"])
+@pytest.mark.parametrize("heeds", [True, False], ids=["heeds", "ignores"])
+def test_a_script_ends_with_the_call_that_waits_for_it(tmp_path, script, in_thread, heeds):
+    """When the time is up, ``%%bash`` and the like end with all that they have started, willing or not."""
+    ignores = "" if heeds else "trap '' INT\n"
+    cells = (f"{script}\n{ignores}sleep 600 &\necho $! $$ > started\nsleep 601", returns("1"))
+    called = model(*cells, cwd=tmp_path, timeout=2)
+    errors = []
+
+    def call():
+        with pytest.raises(ModelTimeout) as raised:
+            called()
+        errors.append(raised.value)
+
+    if in_thread:
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join(60)
+    else:
+        call()
+    assert [error.stopped for error in errors] == [True]
+    started = [int(number) for number in (tmp_path / "started").read_text().split()]
+    assert len(started) == 2
+    latest = time.monotonic() + 20
+    while any(map(is_running, started)) and time.monotonic() < latest:
+        time.sleep(0.01)
+    assert not any(map(is_running, started))
 
 
 def test_timeout_cancels_what_awaits_in_another_thread(tmp_path):

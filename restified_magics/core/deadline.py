@@ -11,10 +11,11 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 __all__ = [
     "GRACE",
+    "Besides",
     "Blocked",
     "Deadline",
     "Expired",
@@ -80,6 +81,10 @@ class Deadline:
         self._again = now + (GRACE if self._told == 1 else 0.0)
         return True
 
+    def told_others(self) -> None:
+        """The code waits for others, which were told: it is to be told before it is given up."""
+        self._again = time.monotonic() + GRACE / 2
+
     @property
     def ignored(self) -> bool:
         """The code was told, and went on."""
@@ -110,13 +115,27 @@ class Deadline:
                 _guards.reset(token)
 
 
+class Besides(Protocol):
+    """What has to be told besides the thread whose time is up."""
+
+    def tell(self, frame: types.FrameType | None, /) -> bool:
+        """The time is up, and the thread is here: tell whether it will end by what was done now.
+
+        Called again where it went on.
+        """
+
+    def end(self) -> object:
+        """The thread's code has ended."""
+
+
 class _Guard:
     """Whether a thread runs code that may be interrupted now, and by which deadlines."""
 
-    __slots__ = ("armed", "deadlines", "lock", "thread")
+    __slots__ = ("armed", "besides", "deadlines", "lock", "thread")
 
     def __init__(self) -> None:
         self.armed = False
+        self.besides: Besides | None = None
         self.lock = threading.Lock()
         self.thread = threading.get_ident()
         self.deadlines: list[Deadline] = []
@@ -130,6 +149,14 @@ class _Guard:
             self.armed = False
             if self.thread != threading.main_thread().ident:
                 stop_thread(self.thread, None)  # one that is on its way
+
+    def tell(self, frame: types.FrameType | None) -> bool:
+        """Tell what has to be told besides this thread, and whether the thread will end by that."""
+        if self.besides is None or not self.besides.tell(frame):
+            return False
+        for deadline in self.deadlines:
+            deadline.told_others()
+        return True
 
     def check(self) -> None:
         """Raise where the time is up, though the code caught the exception and went on."""
@@ -150,17 +177,24 @@ def guard() -> _Guard | None:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Code that a deadline of this thread may interrupt: the cells, and nothing of this package."""
+def interruptible(besides: Besides | None = None) -> Iterator[None]:
+    """Code that a deadline of this thread may interrupt: the cells, and nothing of this package.
+
+    Args:
+        besides: what has to be told besides, when the time is up.
+    """
     here = guard()
     if here is None:
         yield
         return
+    here.besides = besides
     here.arm()
     try:
         yield
     finally:
         here.disarm()
+        if besides is not None:
+            besides.end()
         here.check()  # also where it caught the exception, and made another one of it
 
 
@@ -182,6 +216,8 @@ def shielded() -> Iterator[None]:
 def _alarm(guard: _Guard) -> Iterator[None]:
     def ring(_signum: int, frame: types.FrameType | None) -> None:
         if guard.armed and any(deadline.due() for deadline in guard.deadlines):
+            if guard.tell(frame):
+                return
             if any(deadline.ignored for deadline in guard.deadlines):
                 _insist(frame, guard)
             raise Expired
@@ -225,7 +261,8 @@ def _watcher(deadline: Deadline, guard: _Guard) -> Iterator[None]:
         deadline._changed.wait(deadline.remaining)
         while not deadline._over:
             with guard.lock:
-                if guard.armed and deadline.due():
+                due = guard.armed and deadline.due()
+                if due and not guard.tell(sys._current_frames().get(guard.thread)):
                     stop_thread(guard.thread, Expired)
             deadline._changed.wait(max(_AGAIN, deadline.remaining))
             if not deadline._over:

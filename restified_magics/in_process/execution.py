@@ -14,6 +14,7 @@ from restified_magics.errors import ModelRecursionError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.figures import claim_figures, draw_figures, flush_figures
 from restified_magics.in_process.program import Program, Step
+from restified_magics.in_process.scripts import Scripts
 from restified_magics.in_process.shell import failures_raised, running_shell, shell
 from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised, show_cells_only
 from restified_magics.signature.enums import revive
@@ -128,7 +129,7 @@ def _evaluated(code: types.CodeType, names: dict[str, Any], on_loop: bool) -> Ce
     if guard() is None:
         value = eval(code, names)
     else:
-        with interruptible():
+        with interruptible(Scripts()):
             value = eval(code, names)
     if code.co_flags & _COROUTINE:
         value = yield value
