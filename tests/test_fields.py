@@ -16,7 +16,8 @@ from pydantic import AwareDatetime, SecretStr
 from restified_magics import Parameter
 from restified_magics.signature.enums import IsoDate, notebook_enum
 from restified_magics.signature.parameters import MISSING
-from restified_magics.widgets.fields import Upload, make_field
+from restified_magics.widgets.fields import make_field
+from restified_magics.widgets.raw_values import Upload
 
 Color = notebook_enum("Color", (Enum,), {"RED": 1, "DARK_BLUE": 2})
 

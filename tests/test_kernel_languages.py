@@ -13,7 +13,7 @@ from conftest import EXAMPLES, cell, node, parameters, returns
 
 from restified_magics import CellError, KernelModel, ModelTimeout, ParameterError
 from restified_magics.errors import KernelDied, ReturnError
-from restified_magics.in_kernel.kernel_process import kernel_spec
+from restified_magics.in_kernel.kernel_specs import kernel_spec
 
 HAS_R = shutil.which("R") is not None and kernel_spec("ir") is not None
 SPECS = {

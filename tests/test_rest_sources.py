@@ -18,7 +18,7 @@ from rest_server import is_running, serving
 from tornado.httpclient import HTTPClientError
 
 import restified_magics
-from restified_magics.rest.handlers import SERVICE
+from restified_magics.rest.rest_handler import SERVICE
 
 
 @pytest.fixture

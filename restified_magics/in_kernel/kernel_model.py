@@ -27,14 +27,9 @@ from restified_magics.in_kernel.kernel_pool import (
     release_later,
     shared_pool,
 )
-from restified_magics.in_kernel.kernel_process import (
-    BrokenKernelSpec,
-    Kernel,
-    TimeIsUp,
-    installed_kernels,
-    kernel_spec,
-)
+from restified_magics.in_kernel.kernel_process import Kernel, TimeIsUp
 from restified_magics.in_kernel.kernel_python import PythonRequest, prepare
+from restified_magics.in_kernel.kernel_specs import BrokenKernelSpec, installed_kernels, kernel_spec
 from restified_magics.in_kernel.outlets import Outlet
 from restified_magics.in_kernel.steps import ForFuture, Steps, drive, drive_async
 

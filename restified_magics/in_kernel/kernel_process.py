@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import logging
 import os
 import shutil
 import signal
@@ -19,9 +18,7 @@ from typing import Any
 
 import zmq
 import zmq.asyncio
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import TraitError
 
 from restified_magics.core.deadline import GRACE, Deadline
 from restified_magics.core.process_tree import end_tree, how_it_ended
@@ -29,11 +26,12 @@ from restified_magics.errors import KernelDied
 from restified_magics.in_kernel.fork_server import ForkProvisioner, can_fork
 from restified_magics.in_kernel.keeper import keeper
 from restified_magics.in_kernel.kernel_connection import Connection, ForMessages, Message, context
+from restified_magics.in_kernel.kernel_specs import quiet
 from restified_magics.in_kernel.mark import CallMark
 from restified_magics.in_kernel.steps import MOMENT, Steps, drive_async
 from restified_magics.in_kernel.warden import warden
 
-__all__ = ["BrokenKernelSpec", "Kernel", "TimeIsUp", "installed_kernels", "kernel_spec"]
+__all__ = ["Kernel", "TimeIsUp"]
 
 _LOST = 30.0  # seconds without any output after the reply: what comes at once, but on a busy machine, is lost
 _LONGEST = 90  # characters: the name of a socket in the file system may not be much longer
@@ -43,36 +41,7 @@ _ON_IPC = (
     "IRkernel",
 )  # kernels whose sockets need no ports, that another may take
 
-# what Jupyter's classes log is told by our errors
-_quiet = logging.getLogger("restified_magics.kernels")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
-
 Hear = Callable[[Message], None]
-
-
-def kernel_spec(name: str) -> KernelSpec | None:
-    """The kernelspec of this name, or None where there is none.
-
-    Raises:
-        BrokenKernelSpec: its file cannot be read.
-    """
-    manager = KernelSpecManager(log=_quiet)
-    try:
-        return manager.get_kernel_spec(name)
-    except NoSuchKernel:
-        return None
-    except (ValueError, TypeError, LookupError, OSError, TraitError) as error:
-        folder = manager.find_kernel_specs().get(name, name)
-        raise BrokenKernelSpec(
-            f"the kernelspec {name!r} cannot be read: {os.path.join(folder, 'kernel.json')}: {error}. "
-            "Correct that file, or install the kernel again"
-        ) from error
-
-
-def installed_kernels() -> list[str]:
-    """The names of the kernelspecs that there are."""
-    return sorted(KernelSpecManager(log=_quiet).find_kernel_specs())
 
 
 _homes: dict[int, str] = {}
@@ -91,10 +60,6 @@ def _home() -> str:
             else:
                 atexit.register(shutil.rmtree, home, ignore_errors=True)
         return home
-
-
-class BrokenKernelSpec(Exception):  # noqa: N818 - who asked makes an error of it
-    """The file of a kernelspec is not what it should be."""
 
 
 class TimeIsUp(Exception):  # noqa: N818 - who asked makes an error of it
@@ -122,7 +87,7 @@ class Kernel:
             kernel_name=name,
             connection_file=os.path.join(self._folder, "kernel.json"),
             context=zmq.asyncio.Context.shadow(context()),
-            log=_quiet,
+            log=quiet,
         )
         self._connection: Connection | None = None
         self._ended: int | None = None

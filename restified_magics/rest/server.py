@@ -120,7 +120,7 @@ class RestifiedApp(ExtensionApp):  # type: ignore[misc]
 
     async def stop_extension(self) -> None:
         """End all calls."""
-        from restified_magics.rest.handlers import SERVICE  # as above
+        from restified_magics.rest.rest_handler import SERVICE  # as above
 
         service: Any = self.settings.get(SERVICE)
         if service is not None:

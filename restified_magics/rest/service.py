@@ -17,7 +17,7 @@ from typing import Any, Literal
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.result import Result
 from restified_magics.errors import MediaError, RestifiedError
-from restified_magics.in_kernel.kernel_process import BrokenKernelSpec, kernel_spec
+from restified_magics.in_kernel.kernel_specs import BrokenKernelSpec, kernel_spec
 from restified_magics.in_process.packing import packed
 from restified_magics.isolated.isolated_call import Given, Wanted, call, rehearse
 from restified_magics.isolated.isolation import IsolatedExecutor

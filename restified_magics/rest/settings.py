@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from restified_magics.rest import metrics
 from restified_magics.rest.dask_calls import DaskCalls
 from restified_magics.rest.failed_runs import FailedRuns
-from restified_magics.rest.handlers import MAX_BODY, MAX_CONTAINERS, MAX_VALUES, SERVICE
+from restified_magics.rest.handlers import MAX_BODY, MAX_CONTAINERS, MAX_VALUES
 from restified_magics.rest.jobs import Jobs
 from restified_magics.rest.problems import Shown
 from restified_magics.rest.request_values import DEEPEST
+from restified_magics.rest.rest_handler import SERVICE
 from restified_magics.rest.served import ServedNotebooks
 from restified_magics.rest.service import CallService, Limits
 

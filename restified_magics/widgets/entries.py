@@ -17,7 +17,8 @@ import ipywidgets
 from restified_magics.core.telling import is_same, shorten
 from restified_magics.signature.facts import kinds
 from restified_magics.signature.parameters import MISSING, Parameter
-from restified_magics.widgets.fields import Field, Raw, Upload, make_field
+from restified_magics.widgets.fields import Field, make_field
+from restified_magics.widgets.raw_values import Raw, Upload
 
 __all__ = ["Entry", "FieldEntry", "FileEntry", "FixedEntry", "LinkedEntry", "WidgetEntry", "make_entry"]
 

@@ -8,50 +8,32 @@ nothing, so that the Model runs with the very default of its notebook.
 
 from __future__ import annotations
 
-import ast
 import datetime
 import pathlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
-from restified_magics.core.telling import is_same, shorten
+from restified_magics.core.telling import shorten
 from restified_magics.signature.parameters import MISSING, Parameter
-from restified_magics.signature.plain_types import alternatives, ends_of, origin
-from restified_magics.signature.reading import as_text, read_text
+from restified_magics.signature.plain_types import alternatives, origin
+from restified_magics.signature.reading import as_text
 from restified_magics.widgets.controls import (
-    NUMBERS,
     SEVERAL,
     Kind,
     control_of,
-    is_nested,
     is_whole,
     slider_step,
 )
+from restified_magics.widgets.raw_values import Raw, Upload, is_empty, read_raw, written
 
-__all__ = ["Field", "Raw", "Upload", "make_field"]
-
-Raw = str | bool | list[str] | None
+__all__ = ["Field", "make_field"]
 
 # Where an empty control is no value of its own, it means that there is none.
 _EMPTY_IS_BLANK: Final = frozenset(
     {"number", "slider", "date", "time", "datetime", "moment", "pair", "color", "select", "file", "table"}
 )
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that a visitor gave.
-
-    Attributes:
-        name: its name on the visitor's machine.
-        content: its bytes.
-    """
-
-    name: str
-    content: bytes
 
 
 @dataclass(frozen=True)
@@ -110,10 +92,10 @@ class Field:
             raise ValueError("has a value that its control cannot hold. Give it again")
         if raw == self.initial and not (self.parameter.required or self.always):
             return MISSING
-        if raw is None or (self.empty_is_blank and _is_empty(raw)):
+        if raw is None or (self.empty_is_blank and is_empty(raw)):
             value = self._read_blank()
         else:
-            value = _READERS.get(self.kind, _read_line)(self, raw)
+            value = read_raw(self, raw)
         if self.own is not None and value is not MISSING:
             self.own.coerce(value)  # checked only: the call itself coerces it
         return value
@@ -128,7 +110,7 @@ class Field:
             return self.initial
         if value is None and self.blank and None not in self.choices:
             return None
-        return _WRITERS.get(self.kind, _write_text)(self, value)
+        return written(self, value)
 
     def raw_of_kept(self, kept: Any) -> Raw:
         """The raw value that a browser kept, where choices are told by what they are called.
@@ -286,186 +268,3 @@ def _hint(made: Field) -> str:
     if made.kind == "table":
         return "A CSV file with a header line."
     return ""
-
-
-# -------------------------------------------------------------------- reading
-
-
-def _is_empty(raw: Raw | Upload) -> bool:
-    return raw == "" or (isinstance(raw, list) and bool(raw) and not any(raw))
-
-
-def _read_line(made: Field, raw: Any) -> Any:
-    if made.parameter.required and raw == "":
-        raise ValueError("is required")
-    return read_text(made.parameter, str(raw))
-
-
-def _read_checkbox(made: Field, raw: Any) -> Any:
-    return made.parameter.enforced.coerce(bool(raw))
-
-
-def _read_select(made: Field, raw: Any) -> Any:
-    return made.parameter.enforced.coerce(made.choices[int(raw)])
-
-
-def _read_several(made: Field, raw: Any) -> Any:
-    if made.parameter.required and not raw:
-        raise ValueError("is required")
-    return made.parameter.enforced.coerce([made.choices[int(index)] for index in raw])
-
-
-def _read_suggest(made: Field, raw: Any) -> Any:
-    if raw in made.labels:
-        return made.parameter.enforced.coerce(made.choices[made.labels.index(raw)])
-    return _read_line(made, raw)
-
-
-def _read_pair(made: Field, raw: Any) -> Any:
-    parameter = made.parameter
-    kinds = ends_of(parameter.type, parameter.default) or (Any, Any)
-    read = []
-    for word, part, kind in zip(("from", "to"), raw, kinds, strict=True):
-        item = Parameter(made.name, type=kind, declared=True)
-        try:
-            read.append(read_text(item, part))
-        except ValueError as error:
-            raise ValueError(f"({word}) {'is required' if not part else error}") from None
-    return parameter.enforced.coerce(tuple(read))
-
-
-def _read_moment(made: Field, raw: Any) -> Any:
-    local, offset = raw
-    if not local:
-        raise ValueError("must have a date and a time")
-    if not re.fullmatch(r"[Zz]|[+-]\d\d:?\d\d", offset.strip()):
-        raise ValueError("must have an offset from UTC such as +01:00, or Z for UTC itself")
-    return read_text(made.parameter, local + offset.strip().upper())
-
-
-def _read_file(made: Field, raw: Any) -> Any:
-    if not isinstance(raw, Upload):
-        raise ValueError("needs a file. Choose one")
-    return made.parameter.enforced.coerce(raw.content)
-
-
-def _read_table(made: Field, raw: Any) -> Any:
-    del made
-    import io
-
-    import pandas as pd  # heavy, optional, and only a form with a table needs it
-
-    if not isinstance(raw, Upload):
-        raise ValueError("needs a CSV file. Choose one")
-    try:
-        return pd.read_csv(io.BytesIO(raw.content))
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' ParserError is a ValueError
-        raise ValueError(f"cannot be read as CSV: {error}") from None
-
-
-_READERS: Mapping[str, Callable[[Field, Any], Any]] = {
-    "checkbox": _read_checkbox,
-    "select": _read_select,
-    "several": _read_several,
-    "suggest": _read_suggest,
-    "pair": _read_pair,
-    "moment": _read_moment,
-    "file": _read_file,
-    "table": _read_table,
-}
-
-
-# -------------------------------------------------------------------- writing
-
-
-def _write_text(made: Field, value: Any) -> Raw:
-    """The plainest text that reads as the value again."""
-    del made
-    if hasattr(value, "get_secret_value"):
-        return str(value.get_secret_value())
-    if isinstance(value, (list, tuple, set, frozenset)) and value and not is_nested(value):
-        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
-        if all(type(item) in NUMBERS or (isinstance(item, str) and _is_plain(item)) for item in items):
-            return ", ".join(map(as_text, items))
-    if isinstance(value, datetime.timedelta) and datetime.timedelta(0) <= value < datetime.timedelta(days=1):
-        return str(value).zfill(8) if not value.microseconds else as_text(value)
-    return as_text(value)
-
-
-def _is_plain(text: str) -> bool:
-    """Text that is an item of a comma-separated list as it is, and is read as text by no type at all."""
-    return bool(re.fullmatch(r"[^\W\d][\w .-]*", text)) and text.lower() not in (
-        "none",
-        "null",
-        "true",
-        "false",
-    )
-
-
-def _write_json(made: Field, value: Any) -> Raw:
-    del made
-    import json
-
-    try:
-        text = json.dumps(value, ensure_ascii=False, indent=2)
-        if repr(json.loads(text)) == repr(value):
-            return text
-        literal = repr(value)  # keys that are no text, tuples, sets: as Python writes them
-        return literal if repr(ast.literal_eval(literal)) == literal else text
-    except (TypeError, ValueError, SyntaxError, RecursionError):
-        return as_text(value)
-
-
-def _write_checkbox(made: Field, value: Any) -> Raw:
-    return bool(made.parameter.enforced.coerce(value))
-
-
-def _write_select(made: Field, value: Any) -> Raw:
-    for index, choice in enumerate(made.choices):
-        if is_same(value, choice):
-            return str(index)
-    return str(made.choices.index(read_text(made.parameter, as_text(value))))
-
-
-def _write_several(made: Field, value: Any) -> Raw:
-    value = made.parameter.enforced.coerce(value)
-    return [str(index) for index, choice in enumerate(made.choices) if any(is_same(choice, v) for v in value)]
-
-
-def _write_suggest(made: Field, value: Any) -> Raw:
-    for label, choice in zip(made.labels, made.choices, strict=True):
-        if is_same(value, choice):
-            return label
-    return as_text(value)
-
-
-def _write_pair(made: Field, value: Any) -> Raw:
-    del made
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"must be two values, not {shorten(value)}")
-    return [as_text(each) for each in value]
-
-
-def _write_moment(made: Field, value: Any) -> Raw:
-    del made
-    text = as_text(value)
-    found = re.fullmatch(r"(.*T[\d:.]+?)(Z|[+-]\d\d:?\d\d)?", text)
-    return [found[1], found[2] or ""] if found else [text, ""]
-
-
-def _write_nothing(made: Field, value: Any) -> Raw:
-    del made, value
-    return None
-
-
-_WRITERS: Mapping[str, Callable[[Field, Any], Raw]] = {
-    "json": _write_json,
-    "checkbox": _write_checkbox,
-    "select": _write_select,
-    "several": _write_several,
-    "suggest": _write_suggest,
-    "pair": _write_pair,
-    "moment": _write_moment,
-    "file": _write_nothing,
-    "table": _write_nothing,
-}
