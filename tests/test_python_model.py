@@ -904,6 +904,7 @@ def test_cleaning_up_after_the_timeout_is_not_interrupted(tmp_path):
     assert done.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("in_thread", [False, True], ids=["main thread", "other thread"])
 @pytest.mark.parametrize("script", ["%%bash", "%%sh", "%%script bash"])
 @pytest.mark.parametrize("heeds", [True, False], ids=["heeds", "ignores"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import html as escaping
 import json
 import re
+import sys
 
 import pytest
 import requests
 from conftest import node, parameters, returns
 from hub import hub
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no JupyterHub for Windows")
 
 PATH = "/user/anna/restified/area.ipynb"
 
