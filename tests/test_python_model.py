@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import io
 import os
 import pathlib
 import pickle
@@ -953,6 +954,15 @@ def test_timeout_cancels_what_awaits_in_another_thread(tmp_path):
     thread.join()
     assert errors[0].stopped
     assert done.exists()
+
+
+def test_a_stream_that_a_model_has_kept_may_outlive_the_callers():
+    """It is flushed when it goes away, and then there is nothing to flush."""
+    kept: list[object] = []
+    with contextlib.redirect_stdout(io.StringIO()) as streams:
+        model(parameters("kept = None"), "import sys; kept.append(sys.stdout)").run({"kept": kept})
+    streams.close()
+    kept[0].flush()
 
 
 def test_call_left_to_itself_leaves_the_callers_streams():

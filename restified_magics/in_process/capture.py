@@ -202,7 +202,9 @@ class _Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self._inner.flush()
+        # one that a Model has kept may outlive what it writes to, and is flushed when it goes away
+        if not getattr(self._inner, "closed", False):
+            self._inner.flush()
 
     def writable(self) -> bool:
         return True
