@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import inspect
-import io
 import os
 import pathlib
 import pickle
@@ -956,12 +955,11 @@ def test_timeout_cancels_what_awaits_in_another_thread(tmp_path):
     assert done.exists()
 
 
-def test_a_stream_that_a_model_has_kept_may_outlive_the_callers():
+def test_a_stream_that_a_model_has_kept_may_outlive_the_callers(tmp_path):
     """It is flushed when it goes away, and then there is nothing to flush."""
     kept: list[object] = []
-    with contextlib.redirect_stdout(io.StringIO()) as streams:
+    with (tmp_path / "out").open("w") as file, contextlib.redirect_stdout(file):
         model(parameters("kept = None"), "import sys; kept.append(sys.stdout)").run({"kept": kept})
-    streams.close()
     kept[0].flush()
 
 
