@@ -22,7 +22,8 @@ from restified_magics.core.telling import in_words, shorten
 from restified_magics.engines import Engine, open_model
 from restified_magics.errors import RestifiedError, ReturnError
 from restified_magics.signature.reading import as_text
-from restified_magics.sweep.mapping import Outcome, parameter_sets, sweep
+from restified_magics.sweep.mapping import parameter_sets, sweep
+from restified_magics.sweep.running import Outcome
 from restified_magics.wire.encoding import Unencodable
 
 __all__ = ["command"]

@@ -1,0 +1,257 @@
+"""A sweep that runs: which calls wait, which are out, what came back.
+
+Calls go out in batches, of which a worker makes as many as a moment has room for, and gives back the rest: so
+trivial calls cost little, and long ones have a process of their own. Only a few batches are ahead of the
+workers, so that a million sets of values from a generator need no memory.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from restified_magics.core.model import Model
+from restified_magics.core.telling import shorten
+from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
+from restified_magics.signature.parameters import Parameter, bind
+from restified_magics.sweep.crews import MOMENT, Crew, Here
+from restified_magics.sweep.parcels import Item, Went, of_call
+from restified_magics.sweep.store import ABSENT, Store
+
+__all__ = ["Outcome", "Read", "RunningSweep"]
+
+Read = Callable[[Parameter, Any], Any]
+
+_LEAST = 0.02  # seconds of calls that share a batch however few are left: what a process costs
+_MOST = 2000  # calls of a batch
+_HEAVIEST = 1 << 22  # bytes of a batch, as its first call is
+_AHEAD = 2  # batches for each worker that wait or run
+_FOUND = 256  # calls found in the store, one after the other, before who asked gets them
+
+
+class Outcome(NamedTuple):
+    """How one call of a sweep went.
+
+    Attributes:
+        number: its position in the sweep, counted from 0.
+        params: the values that were given.
+        value: the value of the ``return`` cell, or None.
+        error: what ended it, or None.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    value: Any = None
+    error: Exception | None = None
+
+
+class _Batch(NamedTuple):
+    """Calls that are out together, and what was heard of those that have ended, by their places in it."""
+
+    items: list[Item]
+    heard: dict[int, Went]
+
+
+class RunningSweep:
+    """A sweep that runs.
+
+    Args:
+        model: the Model.
+        crew: makes the calls.
+        count: how many there are, where that is known.
+        retries: how many times a call that failed is made again.
+        limit: seconds that each call may take, or None.
+        seed: the sweep's own, or None.
+        store: keeps the values, or None.
+        read: makes a value for a parameter of what was given; None is :meth:`Parameter.coerce`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        crew: Crew,
+        count: int | None,
+        *,
+        retries: int,
+        limit: float | None,
+        seed: int | None,
+        store: Store | None,
+        read: Read | None,
+    ) -> None:
+        self._crew = crew
+        self._left = count
+        self._retries = retries
+        self._limit = limit
+        self._seed = seed
+        self._store = store
+        self._read = {} if read is None else {"read": read}
+        self._notebook = model.notebook
+        self._parameters = self._notebook.fields.parameters
+        self._batch = self._few = 1  # until it is known how long a call takes
+        self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
+        self._alone: collections.deque[Item] = collections.deque()
+        self._back: collections.deque[Item] = collections.deque()
+        self._tries: collections.Counter[int] = collections.Counter()
+        self._ready: collections.deque[Outcome] = collections.deque()
+        self._broken_off: Exception | None = None  # what the sets raised
+        self._one_by_one = isinstance(crew.executor, Here)
+        self._most = 1 if self._one_by_one else crew.size  # nothing waits until it is known, either
+
+    def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
+        """All outcomes, as they come. Where the sets break off, first those of the calls that were begun."""
+        more = True
+        while more or self._out or self._alone or self._back or self._ready:
+            while len(self._out) < self._most and len(self._ready) < _FOUND:
+                items, more = self._taken(sets, more)
+                if not items:
+                    break
+                self._send(items)
+            while self._ready:
+                yield self._ready.popleft()
+            if self._out:
+                done, _ = concurrent.futures.wait(self._out, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in done:
+                    self._came(future, self._out.pop(future))
+        if self._broken_off is not None:
+            raise self._broken_off
+
+    def _send(self, items: list[Item]) -> None:
+        batch = _Batch(items, {})
+        try:
+            self._out[self._crew.submit(items, batch.heard.__setitem__)] = batch
+        except ParameterError as error:  # a value of one of them cannot travel
+            if len(items) > 1:
+                self._alone.extend(items)
+            else:
+                self._ready.append(Outcome(items[0].number, items[0].params, error=error))
+
+    def stop(self) -> None:
+        """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
+        running = bool(self._out)
+        for future, batch in self._out.items():
+            if not future.cancel() and future.done() and self._store is not None:
+                with contextlib.suppress(Exception):  # what ended the sweep is what counts
+                    self._came(future, batch)
+        self._crew.end(running)
+
+    def _taken(self, sets: Iterator[tuple[int, Mapping[str, Any]]], more: bool) -> tuple[list[Item], bool]:
+        """The next batch, empty where there is none now, and whether there may be more sets."""
+        if self._alone:
+            return [self._alone.popleft()], more
+        size = 1 if self._one_by_one else self._batch
+        if self._left is not None and size > 1:  # the last ones are shared by all
+            size = min(size, max(self._few, math.ceil((self._left + len(self._back)) / self._crew.size)))
+        items = [self._back.popleft() for _ in range(min(size, len(self._back)))]
+        while more and len(items) < size and len(self._ready) < _FOUND:
+            try:
+                given = next(sets, None)
+                item = None if given is None else self._bound(*given)
+            except Exception as error:  # noqa: BLE001 - raised when what was begun has ended
+                self._broken_off = error
+                given = item = None
+            more = given is not None
+            if given is not None:
+                if item is not None:
+                    items.append(item)
+                    if len(items) == 1 and size > 1:
+                        size = min(size, self._lot(item))
+                if self._left is not None:
+                    self._left -= 1
+        return items, more
+
+    def _lot(self, item: Item) -> int:
+        """How many calls like this one go into a batch, by their size."""
+        try:
+            return max(1, _HEAVIEST // self._crew.weight(item))
+        except ParameterError:
+            return 1  # which will be told when it is sent
+
+    def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
+        """The call, unless its values are wrong, or it was done before."""
+        seed = None if self._seed is None else _seed_of(self._seed, number)
+        key = None
+        if not isinstance(values, Mapping):
+            raise TypeError(
+                f"map takes a dict of values for each call; call {number + 1} is {shorten(values)}"
+            )
+        try:
+            params = bind(self._parameters, values, self._notebook.name, **self._read)
+            if seed is not None and "seed" in self._parameters and "seed" not in params:
+                params["seed"] = seed
+            if self._store is not None:
+                key = self._store.key(params, seed)
+                value = self._store.get(key)
+                if value is not ABSENT:
+                    self._ready.append(Outcome(number, params, value))
+                    return None
+        except ParameterError as error:
+            self._ready.append(Outcome(number, values, error=error))
+            return None
+        return Item(number, params, seed, key)
+
+    def _came(self, future: concurrent.futures.Future[Any], batch: _Batch) -> None:
+        items = batch.items
+        try:
+            went, seconds = self._crew.read(future.result())
+        except concurrent.futures.BrokenExecutor as error:
+            told = str(error).rstrip(".")
+            raise TaskDied(
+                f"the executor is broken: one of its processes ended, {told}. workers= gives each call a "
+                "process of its own, and store= keeps what is done",
+                notebook=self._notebook.name,
+            ) from error
+        except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
+            if len(items) > 1:
+                self._broke(batch)
+                return
+            ended = of_call(error, self._notebook.name, items[0].params, self._limit)
+            went, seconds = [Went(False, ended)], MOMENT
+        for item, how in zip(items, went, strict=False):
+            self._ended(item, how)
+        self._back.extend(items[len(went) :])
+        each = max(seconds / len(went), 1e-6)
+        self._batch, self._few = (max(1, min(int(span / each), _MOST)) for span in (MOMENT, _LEAST))
+        if not self._one_by_one:
+            self._most = self._crew.size * _AHEAD
+
+    def _broke(self, batch: _Batch) -> None:
+        """A batch ended early: what has ended is not made again, and what ran is made alone."""
+        for place, item in enumerate(batch.items):
+            if place in batch.heard:
+                self._ended(item, batch.heard[place])
+            elif not batch.heard:  # nothing is known
+                self._alone.append(item)
+            elif place - 1 in batch.heard:
+                self._alone.append(item)  # it ran
+            else:
+                self._back.append(item)
+
+    def _ended(self, item: Item, how: Went) -> None:
+        if how.well and self._store is not None and item.key is not None and not how.kept:
+            try:
+                self._store.put(item.key, how.what)
+            except ReturnError as error:  # a value that no store can keep is that call's failure
+                self._failed(item, error)
+                return
+        if how.well:
+            self._ready.append(Outcome(item.number, item.params, how.what))
+        elif self._tries[item.number] < self._retries and not isinstance(how.what, ParameterError):
+            self._tries[item.number] += 1
+            self._alone.append(item)
+        else:
+            self._failed(item, how.what)
+
+    def _failed(self, item: Item, what: Any) -> None:
+        self._tries.pop(item.number, None)
+        error = what if isinstance(what, Exception) else RestifiedError(f"the call ended by {what!r}")
+        self._ready.append(Outcome(item.number, item.params, error=error))
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """The seed of one call: the same wherever and whenever it runs, and unlike that of any other."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "big")
