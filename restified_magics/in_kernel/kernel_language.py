@@ -20,7 +20,7 @@ from restified_magics.in_kernel.kernel_connection import Message
 from restified_magics.in_kernel.kernel_process import Kernel
 from restified_magics.in_kernel.kernel_python import EVENT
 from restified_magics.in_kernel.outlets import Outlet
-from restified_magics.in_kernel.steps import Steps
+from restified_magics.in_kernel.steps import Steps, nothing
 from restified_magics.in_process.tracebacks import Raised
 from restified_magics.wire.encoding import Unencodable, unpack
 
@@ -44,12 +44,7 @@ def _code(code: str, *, silent: bool) -> dict[str, Any]:
 def preparation(language: str) -> Callable[[Kernel], Steps[None]]:
     """What makes a kernel of this language ready for calls."""
     dialect = DIALECTS.get(language)
-    return _nothing if dialect is None or not dialect.prepare else _Preparation(dialect)
-
-
-def _nothing(_kernel: Kernel) -> Steps[None]:
-    return
-    yield
+    return nothing if dialect is None or not dialect.prepare else _Preparation(dialect)
 
 
 class _Preparation:

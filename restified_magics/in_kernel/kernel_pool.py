@@ -17,7 +17,7 @@ from restified_magics.core.environment import environment
 from restified_magics.errors import KernelDied
 from restified_magics.in_kernel.keeper import keeper
 from restified_magics.in_kernel.kernel_process import Kernel
-from restified_magics.in_kernel.steps import Steps
+from restified_magics.in_kernel.steps import Steps, nothing
 
 __all__ = ["ENDING", "KernelPool", "Prepare", "release", "release_later", "shared_pool"]
 
@@ -76,7 +76,7 @@ class KernelPool:
             "cwd": os.path.abspath(cwd or os.getcwd()),
             "env": dict(environment() if env is None else env),
             "timeout": start_timeout,
-            "prepare": prepare or _nothing,
+            "prepare": prepare or nothing,
         }
         self._users = 0
         self._forget()
@@ -253,11 +253,6 @@ class KernelPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _nothing(_kernel: Kernel) -> Steps[None]:
-    return
-    yield
 
 
 def _end(kernel: Kernel) -> None:

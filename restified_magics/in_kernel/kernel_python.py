@@ -31,6 +31,8 @@ _MODULES = (
     "encoding_kinds",
     "encoding_classes",
     "encoding_tables",
+    "encoding_arrays",
+    "encoding_pictures",
     "encoding",
     "once",
     "annotated",

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from restified_magics.core.deadline import interruptible
 
-__all__ = ["MOMENT", "ForFuture", "Steps", "Wait", "drive", "drive_async"]
+__all__ = ["MOMENT", "ForFuture", "Steps", "Wait", "drive", "drive_async", "nothing"]
 
 #: No wait in a thread is longer, in seconds: an exception that another thread raises comes through.
 MOMENT = 0.1
@@ -34,6 +34,11 @@ class Wait(Protocol):
 
 
 Steps = Generator[Wait, None, T]
+
+
+def nothing(*_given: object) -> Steps[None]:
+    """Steps where there is nothing to do."""
+    yield from ()
 
 
 class ForFuture:

@@ -17,7 +17,7 @@ import sys
 import types
 from typing import Any
 
-__all__ = ["Decoder", "Encoder", "Unencodable", "extend", "kind_of", "register"]
+__all__ = ["Decoder", "Encoder", "Unencodable", "extend", "importable", "kind_of", "register"]
 
 _LARGEST = 10_000  # bits: an integer of more is written in hexadecimal, which Python reads at any length
 _MANY = 1000  # numbers or texts: more of them go as binary data
@@ -131,11 +131,13 @@ class Encoder:
         return encoded
 
     def _of_a_kind(self, value):
-        _load_tables()
-        for extension in _extensions:
-            found = extension(value, self)
-            if found is not None:
-                return found
+        _load_libraries()
+        for library, extension in _extensions:
+            module = sys.modules.get(library)
+            if module is not None:  # else it cannot have made the value
+                found = extension(value, self, module)
+                if found is not None:
+                    return found
         for tag, is_kind, to in _kinds:
             if is_kind(value):
                 return {"$": tag, **to(value, self)}
@@ -171,7 +173,7 @@ class Decoder:
                 made[key] = self.decode(item)
             return made
         if tag not in _decoders:
-            _load_tables()
+            _load_libraries()
         decode = _decoders.get(tag)
         if decode is None:
             raise ValueError(f"not an encoded value: {tag!r} is no kind of value")
@@ -218,6 +220,7 @@ _encoders: dict[Any, Any] = {}
 _decoders: dict[str, Any] = {}
 _kinds: list[Any] = []
 _extensions: list[Any] = []
+_has_libraries = False
 
 
 def register(tag, cls, to, of) -> None:
@@ -236,15 +239,32 @@ def register(tag, cls, to, of) -> None:
     _decoders[tag] = of
 
 
-def _load_tables() -> None:
-    """Add the kinds that libraries make, once one is met: by the module beside this one."""
-    if not _extensions:
-        importlib.import_module(".encoding_tables", __package__)
+def _load_libraries() -> None:
+    """Add the kinds that libraries make, once one is met: by the modules beside this one."""
+    global _has_libraries
+    if not _has_libraries:
+        for module in ("encoding_tables", "encoding_arrays", "encoding_pictures"):
+            importlib.import_module(f".{module}", __package__)
+        _has_libraries = True  # now, and not before: another thread may be here too
 
 
-def extend(extension) -> None:
-    """Ask a function of value and encoder, which returns what is encoded or None, for other types."""
-    _extensions.append(extension)
+def extend(library, extension) -> None:
+    """Ask about values of other types, where a library is imported that may have made them.
+
+    Args:
+        library: the module.
+        extension: ``(value, encoder, module)`` → what is encoded, or None.
+    """
+    _extensions.append((library, extension))
+
+
+def importable(module) -> bool:
+    """Whether there is such a module here; it is imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 # ------------------------------------- what the machine itself writes in its own way

@@ -1,7 +1,8 @@
 """Values ⇄ ASCII JSON and binary buffers, so that they can go to another process and come back whole.
 
 What there is to encode is in `encoders` (the machine), `encoding_kinds` (the standard library),
-`encoding_classes` (classes of a notebook's own) and `encoding_tables` (arrays, tables and pictures).
+`encoding_classes` (classes of a notebook's own), `encoding_arrays`, `encoding_tables` and `encoding_pictures`
+(those of libraries, each of which is asked only where it is imported already).
 """
 
 from __future__ import annotations

@@ -1,124 +1,16 @@
-"""Arrays, tables and pictures ⇄ JSON and buffers: numpy, pandas, polars, matplotlib, PIL, IPython.display.
+"""Tables ⇄ JSON and buffers: pandas, polars, and those of other languages.
 
-An addition to :mod:`~restified_magics.wire.encoding`, and executed in kernels as that is. A library is asked
-for what is its own only where it is imported already: what is not cannot have made the value.
+An addition to :mod:`~restified_magics.wire.encoding`, and executed in kernels as that is.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
-import sys
 
-from .encoders import Unencodable, extend, register
+from .encoders import Unencodable, extend, importable, register
 
 __all__: list[str] = []  # importing it registers them
-
-_FIGURES = ("matplotlib.figure", "Figure")
-_DISPLAYS = ("HTML", "Markdown", "Latex", "SVG", "JSON", "Math", "Javascript", "Pretty")
-
-
-def _encoded(value, encoder):
-    """The value, tagged, where a library made it; else None."""
-    for library, encode in _LIBRARIES:
-        module = sys.modules.get(library)
-        if module is not None:
-            found = encode(value, encoder, module)
-            if found is not None:
-                return found
-    return None
-
-
-# ---------------------------------------------------------------------- numpy
-
-
-def _numpy(value, encoder, np):
-    if isinstance(value, np.ma.MaskedArray):
-        return {
-            "$": "np.ma",
-            "data": encoder.encode(np.asarray(value.data)),
-            "mask": encoder.encode(np.ma.getmaskarray(value)),
-            "fill": encoder.encode(value.fill_value.item() if value.dtype.names is None else None),
-        }
-    if isinstance(value, np.ndarray):
-        return {"$": "np.array", **_array(np.asarray(value), encoder, np)}
-    if isinstance(value, np.generic):
-        return {"$": "np.scalar", **_array(np.asarray(value), encoder, np)}
-    if isinstance(value, np.dtype):
-        return {"$": "np.dtype", "dtype": _dtype(value)}
-    return None
-
-
-def _dtype(dtype):
-    return dtype.str if dtype.names is None else dtype.descr
-
-
-def _array(array, encoder, np):
-    if array.dtype.hasobject:
-        if array.dtype.names is not None:
-            return {
-                "shape": list(array.shape),
-                "items": encoder.encode(array.tolist()),
-                "dtype": array.dtype.descr,
-            }
-        return {"shape": list(array.shape), "dtype": "O", **_objects(array.ravel().tolist(), encoder)}
-    fortran = array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous
-    flat = array.ravel(order="F" if fortran else "C")
-    data = flat.view(np.uint8) if array.dtype.itemsize and flat.size else flat.tobytes()
-    return {
-        "shape": list(array.shape),
-        "order": "F" if fortran else "C",
-        "dtype": _dtype(array.dtype),
-        "buffer": encoder.buffer(data if isinstance(data, bytes) else memoryview(data)),
-    }
-
-
-def _objects(items, encoder):
-    """Objects of a column: mostly text, with NaN where there is none."""
-    kinds = set(map(type, items))
-    missing = []
-    if float in kinds and kinds <= {str, float, type(None)}:
-        missing = [index for index, item in enumerate(items) if item != item]  # noqa: PLR0124 - NaN
-        for index in missing:
-            items[index] = None
-    return {"items": encoder.encode(items), "nan": missing}
-
-
-def _of_objects(got, decoder):
-    items = decoder.decode(got["items"])
-    for index in got.get("nan", ()):
-        items[index] = float("nan")
-    return items
-
-
-def _np_dtype(np, described):
-    if isinstance(described, str):
-        return np.dtype(described)
-    return np.dtype(
-        [tuple(tuple(part) if isinstance(part, list) else part for part in field) for field in described]
-    )
-
-
-def _of_array(got, decoder):
-    np = importlib.import_module("numpy")
-    dtype, shape = _np_dtype(np, got["dtype"]), tuple(got["shape"])
-    if "items" in got:
-        made = np.empty(int(np.prod(shape, dtype=int)), dtype)
-        items = _of_objects(got, decoder)
-        for index, item in enumerate(items):
-            made[index] = item
-        return made.reshape(shape)
-    data = decoder.buffers[got["buffer"]]
-    count = int(np.prod(shape, dtype=int))
-    if not dtype.itemsize or not count:
-        return np.zeros(shape, dtype)
-    return np.frombuffer(data, dtype, count).reshape(shape, order=got["order"]).copy(order="K")
-
-
-def _of_masked(got, decoder):
-    np = importlib.import_module("numpy")
-    data, mask, fill = decoder.decoded(got, "data", "mask", "fill")
-    return np.ma.MaskedArray(data, mask=mask, fill_value=fill)
 
 
 # --------------------------------------------------------------------- pandas
@@ -259,7 +151,7 @@ def _of_column(got, decoder):  # noqa: PLR0911 - as many kinds as there are
         return pd.arrays.SparseArray(values, fill_value=fill)
     if kind == "string":
         items = decoder.decode(got["items"])
-        storage = got["storage"] if got["storage"] != "pyarrow" or _has("pyarrow") else "python"
+        storage = got["storage"] if got["storage"] != "pyarrow" or importable("pyarrow") else "python"
         if got["na"]:
             return pd.array(items, dtype=pd.StringDtype(storage))
         items = [np.nan if item is None else item for item in items]
@@ -321,14 +213,6 @@ def _of_pd(make):
     return lambda got, decoder: make(importlib.import_module("pandas"), got, decoder)
 
 
-def _has(module) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
-
-
 # ------------------------------------------------------ tables of other languages
 
 _DTYPES = {"integer": "Int64", "logical": "boolean", "numeric": "float64", "character": "object"}
@@ -339,7 +223,7 @@ def _of_table(got, decoder):
     """A table by columns: a DataFrame where pandas is here, else a list of rows."""
     names = decoder.decode(got["names"])
     columns = [decoder.decode(column["items"]) for column in got["columns"]]
-    if not _has("pandas"):
+    if not importable("pandas"):
         return [dict(zip(names, row)) for row in zip(*columns)]  # noqa: B905 - Python 3.8
     pd = importlib.import_module("pandas")
     index = None if got["rows"] is None else decoder.decode(got["rows"])
@@ -380,67 +264,7 @@ def _of_polars(got, decoder):
     return frame.to_series() if got["series"] else frame
 
 
-# ------------------------------------------------------------------- pictures
-
-
-def _matplotlib(value, encoder, figures):
-    artist = value
-    if not isinstance(value, figures.Figure):
-        try:
-            artist = getattr(value, "figure", None)
-        except Exception:  # a `__getattr__` of a notebook's own
-            return None
-    if not isinstance(artist, figures.Figure):
-        return None
-    sink = io.BytesIO()
-    artist.savefig(sink, format="png", bbox_inches="tight")
-    return {"$": "picture", "format": "png", "buffer": encoder.buffer(sink.getvalue())}
-
-
-def _pil(value, encoder, images):
-    if not isinstance(value, images.Image):
-        return None
-    sink = io.BytesIO()
-    value.save(sink, format="PNG")
-    return {"$": "picture", "format": "png", "buffer": encoder.buffer(sink.getvalue())}
-
-
-def _displays(value, encoder, display):
-    kind = type(value).__name__
-    if type(value) is display.Image and isinstance(value.data, bytes):
-        return {"$": "picture", "format": value.format, "buffer": encoder.buffer(value.data)}
-    if kind in _DISPLAYS and type(value) is getattr(display, kind, None):
-        return {"$": "display", "kind": kind, "data": encoder.encode(value.data)}
-    return None
-
-
-def _of_picture(got, decoder):
-    data = decoder.binary(got)
-    if not _has("IPython.display"):
-        return data
-    return importlib.import_module("IPython.display").Image(data, format=got["format"])
-
-
-def _of_display(got, decoder):
-    if got["kind"] not in _DISPLAYS:
-        raise ValueError("not an encoded value: {!r} is nothing to display".format(got["kind"]))
-    return getattr(importlib.import_module("IPython.display"), got["kind"])(decoder.decode(got["data"]))
-
-
-_LIBRARIES = [
-    ("pandas", _pandas),
-    ("numpy", _numpy),
-    ("polars", _polars),
-    ("matplotlib.figure", _matplotlib),
-    ("PIL.Image", _pil),
-    ("IPython.display", _displays),
-]
-
 _OF = {
-    "np.array": _of_array,
-    "np.scalar": lambda got, decoder: _of_array(got, decoder)[()],
-    "np.ma": _of_masked,
-    "np.dtype": lambda got, _: _np_dtype(importlib.import_module("numpy"), got["dtype"]),
     "pd.DataFrame": _of_frame,
     "pd.Series": _of_series,
     "pd.Index": _of_index,
@@ -456,10 +280,9 @@ _OF = {
     "pd.Offset": _of_pd(lambda pd, got, _: pd.tseries.frequencies.to_offset(got["freq"])),
     "pl": _of_polars,
     "table": _of_table,
-    "picture": _of_picture,
-    "display": _of_display,
 }
 
-extend(_encoded)
+extend("pandas", _pandas)
+extend("polars", _polars)
 for _tag, _of in _OF.items():
     register(_tag, None, None, _of)
