@@ -364,6 +364,21 @@ def test_a_form_shows_the_value_of_a_shell_once():
     made.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [pytest.param("growth", "fern", marks=needs_r), ("words", "<td>3</td>")]
+)
+def test_a_form_shows_the_value_of_other_languages_once(name, shown):
+    """What the kernel displays of the value is the result, and not an output of the cells besides."""
+    made = KernelModel(EXAMPLES / f"{name}.ipynb").form()
+    assert made.run()
+    assert made.wait(120)
+    result, outputs = made.children[-2:]
+    (value,) = result.outputs
+    assert shown in value["data"]["text/html"]
+    assert [output["output_type"] for output in outputs.outputs] == ["stream"]
+    made.close()
+
+
 def test_examples_are_where_they_are_said_to_be():
     """The index of the examples names them."""
     index = pathlib.Path(EXAMPLES / "README.md").read_text(encoding="utf-8")

@@ -57,6 +57,7 @@ class Language(NamedTuple):
         function: matches the beginning of a value that is a function, and so no parameter.
         declaration: matches the beginning of a declaration, whose value is that of the name it declares.
         prints_value: what the `return` cell prints is its value.
+        shows_value: the type of the output in which its kernel shows the value of a cell.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Language(NamedTuple):
     function: re.Pattern[str] | None = None
     declaration: re.Pattern[str] | None = None
     prints_value: bool = False
+    shows_value: str = "execute_result"
 
     def statements(self, source: str) -> list[Statement]:
         """The statements of a cell."""
@@ -254,6 +256,7 @@ _R = Language(
     literal=read_r,
     no_value=re.compile(r"(?:for|while|repeat)\b"),
     function=re.compile(r"function\b|\\\("),
+    shows_value="display_data",
 )
 
 _SHELL = Language(

@@ -12,6 +12,7 @@ from restified_magics.core.telling import shorten
 from restified_magics.in_process.shell import shell
 from restified_magics.widgets.cutting import cut
 from restified_magics.widgets.log import log
+from restified_magics.widgets.plain_tables import ROWS, plain_table
 from restified_magics.widgets.without_source import without_source
 
 __all__ = ["LARGEST", "cell_outputs", "shown_value"]
@@ -21,7 +22,6 @@ LARGEST = 1_000_000
 
 _LARGEST_ALL = 4 * LARGEST  # characters of all outputs of the cells together
 _MOST = 200  # outputs of the cells: of more there are the first and the last
-_ROWS = 60  # rows of a table that pandas shows whole
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _REPRS_WITH_ARGUMENTS = ("_repr_mimebundle_", "_repr_pretty_")
@@ -38,12 +38,15 @@ def shown_value(
         value: the value.
         notebook: the notebook of the call.
         outputs: its outputs by cell: where the `return` cell put its value out, that is how it is shown.
+            Where that is text alone, and the value is rows under names, there is a table of it, too.
         live: as for :func:`cell_outputs`.
     """
     if value is None:
         return []
     found = _returned(notebook, outputs)
     made = found if found is not None else _formatted(value)
+    if made["data"].keys() == {"text/plain"} and (table := plain_table(value)) is not None:
+        made = {**made, "data": {"text/html": table, **made["data"]}}
     return [*_bounded([made], live=live), *_remark(value)]
 
 
@@ -129,12 +132,18 @@ def _said(output: Output) -> str:
 
 def _returned(notebook: Notebook, outputs: list[list[Output]]) -> Output | None:
     """The output in which the `return` cell showed its value."""
+    language = notebook.other_language
+    kind = "execute_result" if language is None else language.shows_value
     for cell, found in zip(notebook.cells, outputs, strict=False):
         if cell.role == "return":
             for output in reversed(found):
-                if output["output_type"] == "execute_result":
+                if output["output_type"] == kind and not (kind == "display_data" and _is_picture(output)):
                     return output
     return None
+
+
+def _is_picture(output: Output) -> bool:
+    return any(media_type.startswith("image/") for media_type in output["data"])
 
 
 def _formatted(value: Any) -> Output:
@@ -178,8 +187,9 @@ def _remark(value: Any) -> Iterator[Output]:
         shape = getattr(value, "shape", None) if hasattr(value, "to_csv") else None
     except Exception:  # noqa: BLE001 - a `__getattr__` of the notebook's own
         return
-    if isinstance(shape, tuple) and len(shape) in (1, 2) and shape[0] > _ROWS:
-        yield _note(f"The first and the last rows of {shape[0]:,}. The download has all of them.")
+    long = isinstance(shape, tuple) and len(shape) in (1, 2) and shape[0] > ROWS
+    if long or (type(value) is list and len(value) > ROWS and plain_table(value) is not None):
+        yield _note(f"The first and the last rows of {len(value):,}. The download has all of them.")
 
 
 def _bounded(outputs: list[Output], *, live: bool) -> Iterator[Output]:
