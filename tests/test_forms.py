@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import threading
 
 import ipywidgets
@@ -367,6 +368,19 @@ def test_link(form):
     assert panel(second).values["data"] == "from area.ipynb: [4, 4, 4]"
 
 
+def test_what_has_no_field_says_so_where_a_value_is_given():
+    """A parameter without a widget, or with a fixed value, names what to do."""
+    area = PythonModel(AREA, name="area.ipynb")
+    made = area.bind({"width": ipywidgets.FloatSlider(value=3), "height": ipywidgets.fixed(2)})
+    with pytest.raises(ValueError, match=r"height is fixed at 2 here\. Leave it out"):
+        made.set(height=3)
+    made.close()
+    made = area.bind({"width": ipywidgets.FloatSlider(value=3)})
+    with pytest.raises(ValueError, match=r"height has no widget here\. Give it one, or leave it out"):
+        made.set(height=3)
+    made.close()
+
+
 def test_a_form_cannot_wait_for_itself(form):
     """Nor through others: none of them would ever run. A new link takes the place of the former one."""
     first, second, third = form(), form(), form()
@@ -584,6 +598,44 @@ def test_a_long_table(form):
     assert [offer["what"] for offer in panel(made).bar["downloads"]] == ["CSV", "JSON", "notebook"]
 
 
+@pytest.mark.parametrize(
+    ("value", "cells"),
+    [
+        ("{'a': 1, 'b': '<b>'}", ["a", "1", "b", "&lt;b&gt;"]),
+        ("[{'a': 1, 'b': True}, {'b': None, 'c': 0.5}]", ["a", "b", "c", "1", "True", "", "", "", "0.5"]),
+        ("{'a': [1]}", None),
+        ("[{'a': {}}]", None),
+        ("{1: 2}", None),
+        ("[]", None),
+        ("{}", None),
+        ("{'a': 10**5000}", None),
+    ],
+)
+def test_rows_under_names_are_a_table(form, value, cells):
+    """Of plain values; what Python writes of them stays beside it, and of anything else there is only that."""
+    made = form(node(returns(value)))
+    made.run()
+    made.wait(60)
+    (output,) = made.children[-2].outputs
+    assert "text/plain" in output["data"]
+    found = output["data"].get("text/html")
+    assert (found and re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", found)) == cells
+
+
+def test_a_long_list_of_rows(form):
+    """The first and the last are shown, and it says so."""
+    made = form(node(returns("[{'n': n} for n in range(1000)]")))
+    made.run()
+    made.wait(60)
+    table, note = made.children[-2].outputs
+    assert re.findall(r"<td[^>]*>(.*?)</td>", table["data"]["text/html"]) == [
+        *map(str, range(5)),
+        "…",
+        *map(str, range(995, 1000)),
+    ]
+    assert "1,000" in note["data"]["text/plain"]
+
+
 def test_odd_results(form):
     """None shows nothing; an object whose repr raises, and a widget, are shown all the same."""
     import matplotlib.figure  # noqa: F401 - from then on values are asked for their figure
@@ -788,6 +840,7 @@ def test_values_that_a_browser_kept(form):
     send(made, do="kept", values={"mode": "c", "sides": 7, "n": 8, "pair": ["3"]})
     assert made.values == {"mode": "b", "sides": {"l", "r"}, "n": 5}
     (complaint,) = panel(made).bar["complaints"]
+    assert complaint.startswith("not all of the preset could be filled in: ")
     assert "Mode has no choice 'c' now; sides has a control that cannot hold 7; n has a control" in complaint
     send(made, do="reset")
     assert panel(made).bar["complaints"] == []

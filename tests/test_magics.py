@@ -492,6 +492,8 @@ def test_replay(ip, magics, write, capsys):
     assert ip.rl_next_input == "print('there')\n1 / x"
     with pytest.raises(UsageError, match="no cell of it has failed"):
         magics("%restify --replay model.ipynb")
+    with pytest.raises(UsageError, match=r"cannot be read: .* --replay takes the notebook of a failed call"):
+        magics("%restify --replay gone.ipynb")
 
 
 def test_replay_of_an_old_notebook(ip, magics, tmp_path):
@@ -602,6 +604,13 @@ def test_restify_says_what_to_write(magics, area, source, told):
 def _cells(model):
     """The roles and sources of a Model's code cells."""
     return [(each.role, each.source) for each in model.notebook.cells if each.role != "text"]
+
+
+@pytest.mark.parametrize("line", ["%%restify my area\n1", "%%restify area x=1\n1", "%restify area.ipynb 5"])
+def test_values_are_not_for_a_model_that_is_made(magics, line):
+    """Nor are they where they would be wrong for a call, too: the error does not say how to write them."""
+    with pytest.raises(UsageError, match="only makes the Model, and calls it with no values: leave out"):
+        magics(line)
 
 
 def test_a_cell_becomes_a_model(ip, magics):

@@ -73,6 +73,13 @@ def test_html_of_a_notebook_is_escaped():
     assert "<b>'" not in html
 
 
+def test_html_of_a_notebook_without_a_value():
+    """What messages have in backticks is shown as code, and nothing else is."""
+    html = model(parameters("x = 1"), "x")._repr_html_()
+    assert "<p>Returns <code>None</code>, since no cell has the tag <code>return</code></p>" in html
+    assert "`" not in html
+
+
 def test_execute_notebook_takes_a_dict():
     """Values by name are told where they belong."""
     with pytest.raises(

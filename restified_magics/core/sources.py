@@ -198,9 +198,8 @@ def _unreadable(path: str, error: OSError) -> str:
         except OSError:
             return f"there is no folder {folder}. Correct the path, or the current folder"
         close = nearest(name.removesuffix(".ipynb"), [each.removesuffix(".ipynb") for each in beside])
-        return f"there is no such file in {folder}" + (
-            f". Did you mean {close + '.ipynb'!r}?" if close else ""
-        )
+        hint = f"Did you mean {close + '.ipynb'!r}?" if close else "Correct the path, or the current folder"
+        return f"there is no such file in {folder}. {hint}"
     if isinstance(error, IsADirectoryError) or os.path.isdir(path):
         return "is a folder, not a notebook. Name a notebook in it"
     return f"cannot be read: {error.strerror or error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,8 @@ def text(model: Model, *, cells: bool = False) -> str:
                 lines += ["", f"    {section}", ""]
             lines.append(f"    {_declared(field)}")
             lines += [f"        {line}" for line in _explained(field)]
-    lines += ["", f"Returns: {_returned(notebook)}", f"Notebook: {notebook.path or notebook.name}"]
+    value, remark = _returned(notebook)
+    lines += ["", f"Returns: {value}{remark}", f"Notebook: {notebook.path or notebook.name}"]
     if cells:
         lines += ["", "Cells:"]
         lines += [
@@ -93,19 +95,25 @@ def html(model: Model) -> str:
         if cell.role != "text"
     )
     remarks = "".join(
-        f"<p><b>{escape(title)}</b></p><ul>{''.join(f'<li>{escape(entry)}</li>' for entry in entries)}</ul>"
+        f"<p><b>{escape(title)}</b></p><ul>{''.join(f'<li>{_marked(entry)}</li>' for entry in entries)}</ul>"
         for title, entries in _remarks(model)
     )
+    value, remark = _returned(notebook)
     parts = [
         f"<p><b>{escape(notebook.title)}</b><br>",
         f"<code>{escape(_call_name(notebook) + _arguments(notebook))}</code>",
         f"<br>{escape(str(notebook.path or notebook.name))}</p>",
         f"<table>{fields}</table>" if fields else "<p>No parameters.</p>",
         f"<details><summary>Cells</summary><table><tr><th>cell</th><th>role</th><th></th></tr>{cells}</table></details>",
-        f"<p>Returns <code>{escape(_returned(notebook))}</code></p>",
+        f"<p>Returns <code>{escape(value)}</code>{_marked(remark)}</p>",
         remarks,
     ]
     return "".join(parts)
+
+
+def _marked(text: str) -> str:
+    """The HTML of a sentence, with what stands in backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _rows(notebook: Notebook) -> Iterator[str]:
@@ -184,17 +192,17 @@ def _limits(field: Parameter) -> str:
     )
 
 
-def _returned(notebook: Notebook) -> str:
-    """The last statement of the `return` cell, and where it stands."""
+def _returned(notebook: Notebook) -> tuple[str, str]:
+    """The last statement of the `return` cell, and a remark on where it stands."""
     ends = notebook.with_role("return")
     if not ends:
-        return "None, since no cell has the tag `return`"
+        return "None", ", since no cell has the tag `return`"
     lines = ends[0].source.split("\n")
     try:
         shown = lines[parse(python_source(ends[0].source)).body[-1].lineno - 1 :]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         shown = lines  # which the call will say of it
-    return f"{_first_line(chr(10).join(shown))}  (cell {ends[0].number})"
+    return _first_line("\n".join(shown)), f"  (cell {ends[0].number})"
 
 
 def _about(notebook: Notebook) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "Head",
     "Options",
     "cut_flags",
+    "no_values",
     "parse_head",
     "parse_line",
 ]
@@ -124,6 +125,8 @@ def parse_line(line: str, magic: str) -> Arguments:
     except UsageError:
         if unknown is not None:  # more likely a flag that is misspelt than Python that is
             _refuse_flag(rest[unknown:].split()[0], magic)
+        if magic.endswith("restify"):  # how a value is to be written is of no use there
+            raise UsageError(no_values(magic, rest[head.end :].strip())) from None
         raise
     return Arguments(head.target, head.quoted, options, values, silent)
 
@@ -156,6 +159,11 @@ def parse_head(line: str, magic: str, flags: dict[str, str]) -> Head:
     if not quoted and not word.endswith(".ipynb") and re.match(r"[^\W\d]\w*=|\*\*", word):
         return Head("", False, start, start)  # a value where the notebook should be
     return Head(word, quoted, start, end)
+
+
+def no_values(magic: str, given: str) -> str:
+    """What is said where values are given to a magic that takes none."""
+    return f"{magic} only makes the Model, and calls it with no values: leave out {given}"
 
 
 # --------------------------------------------------------------------- words

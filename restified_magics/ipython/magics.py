@@ -16,7 +16,7 @@ from IPython.display import display
 
 from restified_magics.core.model import Model
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.ipython.arguments import Arguments, Options, parse_line
+from restified_magics.ipython.arguments import Arguments, Options, no_values, parse_line
 from restified_magics.ipython.call_site import use_of_value
 from restified_magics.ipython.cell_model import save_cell_model, tagged_notebook
 from restified_magics.ipython.completion import add_completer, remove_completer
@@ -210,7 +210,7 @@ class RestifiedMagics(Magics):  # type: ignore[misc]
             return _help(self.restify)
         if arguments.values:
             given = ", ".join(name for name, _ in arguments.values)
-            raise UsageError(f"{magic} only makes the Model, and calls it with no values: leave out {given}")
+            raise UsageError(no_values(magic, given))
         if arguments.options.replay:
             replay(arguments, self.shell)
             return None

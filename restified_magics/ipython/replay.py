@@ -35,7 +35,10 @@ def replay(arguments: Arguments, shell: Any) -> None:
     try:
         node = load_json(path.read_bytes(), str(path))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror or error}. "
+            "--replay takes the notebook of a failed call, as --save writes it"
+        ) from None
     notebook = read_notebook(node, str(path), path.absolute())
     if node["nbformat"] < 4:
         node = upgraded(node, str(path))

@@ -90,7 +90,7 @@ class FieldEntry(Entry):
             wanted = self.parameter.enforced.coerce(value)
             shows = is_same(read, wanted) or repr(read) == repr(wanted)
         if not shows:
-            raise ValueError(f"has a field that cannot show {shorten(value)}")
+            raise ValueError(f"has a field that cannot show {shorten(value)}. Give another value")
         self.refused = ""
         self.take(raw)
 
@@ -208,7 +208,9 @@ class FixedEntry(Entry):
         return self._value
 
     def set(self, value: Any) -> None:  # noqa: ARG002 - whatever it is
-        raise ValueError(f"is fixed at {shorten(self._value)}")
+        if self._value is MISSING:
+            raise ValueError("has no widget here. Give it one, or leave it out")
+        raise ValueError(f"is fixed at {shorten(self._value)} here. Leave it out")
 
 
 class WidgetEntry(Entry):

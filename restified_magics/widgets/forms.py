@@ -26,6 +26,17 @@ from restified_magics.widgets.without_source import without_folders
 
 __all__ = ["Form", "bind"]
 
+#: What a page says where it could not be done what a visitor has asked for.
+_UNDONE = {
+    "run": "the run could not begin",
+    "fill": "the values could not be filled in",
+    "preset": "not all of the preset could be filled in",
+    "kept": "not all of the preset could be filled in",
+    "again": "the values of that run could not be filled in",
+    "download": "the download could not be made",
+    "upload": "the file could not be taken",
+}
+
 
 class Form(ipywidgets.VBox):  # type: ignore[misc]
     """A form for a Model. Made by :meth:`Model.form`, which describes the arguments.
@@ -248,7 +259,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             elif doing in self._commands:
                 self._commands[doing](self, message)
         except Exception as error:  # noqa: BLE001 - the page shows it, and the log has it
-            self.controller.complain(f"{doing}", error)
+            self.controller.complain(_UNDONE.get(doing, f"{doing}"), error)
             self._show()
 
     def _do_run(self, message: Mapping[str, Any]) -> None:
