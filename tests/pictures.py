@@ -131,9 +131,9 @@ PICTURES_OF = {
     "papermill": Picture("papermill_shop", height=760),
     "colab": Picture("colab_loan", height=800),
     "weather": Picture("weather", height=560),
-    "machine_report": Picture("machine_report", height=720),
-    "disk_usage": Picture("disk_usage", height=480),
-    "words": Picture("words", height=560),
+    "machine_report": Picture("machine_report", height=800),
+    "disk_usage": Picture("disk_usage", height=540),
+    "words": Picture("words", height=600),
 }
 #: The two sides of `readme`.
 BOTH = (
