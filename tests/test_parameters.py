@@ -321,9 +321,11 @@ def test_bind_gives_the_given_values_only() -> None:
 
 
 def test_bind_tells_no_more_than_anybody_reads() -> None:
-    """A request may have a hundred thousand wrong names; it says that there are more."""
+    """A request may have a hundred thousand wrong names; it says that there are more, and seeks what a few of them meant."""
+    known = {"width": Parameter("width", default=1)}
     with pytest.raises(ParameterError) as caught:
-        bind({"n": Parameter("n", default=1)}, {f"x{number}": 1 for number in range(100_000)}, "area.ipynb")
+        bind(known, {f"width{number}": 1 for number in range(100_000)}, "area.ipynb")
+    assert sum("Did you mean 'width'?" in problem for problem in caught.value.problems.values()) == 100
     assert len(caught.value.problems) == 1001
     assert caught.value.problems["…"] == "and perhaps more of the 100,000 values are wrong"
 
