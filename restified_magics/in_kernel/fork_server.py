@@ -17,22 +17,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jupyter_client.provisioning import LocalProvisioner
 
-__all__ = ["ForkProvisioner", "can_fork"]
+__all__ = ["ForkProvisioner", "can_fork", "interpreter", "server"]
 
 _STARTING = 30.0  # seconds: a server that takes longer to import is left, and kernels start in the usual way
+_LINGERS = 5.0  # seconds without work after which a server ends
 
 # Runs in the kernelspec's Python: only what ipykernel brings may be imported.
 _PROGRAM = r"""
 import json, os, select, signal, sys
 
-requests, answers = os.dup(0), os.dup(1)
+options = json.loads(sys.argv[1])
+requests, answers, errors = os.dup(0), os.dup(1), os.dup(2)
 nothing = os.open(os.devnull, os.O_RDWR)
-for number in (0, 1):
+for number in (0, 1, 2):  # what imports may say is nobody's
     os.dup2(nothing, number)
 
 
@@ -49,11 +51,16 @@ def child(request):
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    log = errors
+    if request["log"]:
+        log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     os.chdir(request["cwd"])
+    if request["env"] is not None:
+        os.environ.clear()
+        os.environ.update(request["env"])
     os.environ["PWD"] = request["cwd"]
     random = sys.modules.get("random")
     if random is not None:
@@ -71,10 +78,14 @@ try:
     import ipykernel.debugger
 except ImportError:
     pass
-import ctypes, gc, threading
+import ctypes, gc, importlib, threading
+for name in options["preload"]:
+    try:
+        importlib.import_module(name)
+    except Exception:  # who needs it will be told
+        pass
 
 PR_SET_PDEATHSIG = 1
-LINGER = 5.0  # seconds
 prctl = getattr(ctypes.CDLL(None), "prctl", None)  # so that no kernel outlives a server that was killed
 children = set()
 wakeup, waking = os.pipe()
@@ -87,7 +98,7 @@ gc.freeze()
 answer(ready=threading.active_count() == 1)
 rest = b""
 while True:
-    readable, _, _ = select.select([requests, wakeup], [], [], None if children else LINGER)
+    readable, _, _ = select.select([requests, wakeup], [], [], None if children else options["linger"])
     if not readable:
         break  # there was nothing to do for a while: whoever wants kernels again starts another server
     if wakeup in readable:
@@ -163,15 +174,33 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
+class Wanted(NamedTuple):
+    """A kernel that is to be forked.
+
+    Attributes:
+        argv: what `ipykernel_launcher` gets.
+        cwd: its folder.
+        log: the file for what it writes by itself; empty is where the server writes.
+        env: its environment; None is that of the server.
+    """
+
+    argv: list[str]
+    cwd: str
+    log: str
+    env: dict[str, str] | None
+
+
 class ForkServer:
     """A process that forks kernels.
 
     Args:
         command: the interpreter and its own options.
-        env: the environment of the kernels.
+        env: its environment, which the kernels have too, unless :meth:`fork` says another one.
+        preload: modules that it imports besides. Such a server stays as long as this process, and writes to
+            its stderr.
     """
 
-    def __init__(self, command: list[str], env: Mapping[str, str]) -> None:
+    def __init__(self, command: list[str], env: Mapping[str, str], preload: Sequence[str] = ()) -> None:
         self._lock = threading.Lock()
         self._asked = 0
         self._answers: dict[int, Forked | None] = {}
@@ -179,12 +208,13 @@ class ForkServer:
         self._changed = threading.Condition(self._lock)
         self._ready: bool | None = None
         self.lingered = False  # it worked, and has ended
+        options = {"preload": list(preload), "linger": None if preload else _LINGERS}
         self._process = subprocess.Popen(  # noqa: S603 - the kernelspec's own Python, and a program of ours
-            [*command, "-c", _PROGRAM],
+            [*command, "-c", _PROGRAM, json.dumps(options)],
             env=dict(env),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=None if preload else subprocess.DEVNULL,
             start_new_session=True,
         )
         threading.Thread(target=self._listen, name="restified-fork-server", daemon=True).start()
@@ -223,14 +253,8 @@ class ForkServer:
         """Whether it can be asked."""
         return self._ready is not False
 
-    def fork(self, argv: list[str], cwd: str, log: str) -> Forked | None:
-        """A new kernel, or None where this server cannot make one.
-
-        Args:
-            argv: what `ipykernel_launcher` gets.
-            cwd: its folder.
-            log: the file for what it writes by itself.
-        """
+    def fork(self, wanted: Wanted) -> Forked | None:
+        """A new kernel, or None where this server cannot make one."""
         latest = time.monotonic() + _STARTING
         with self._lock:
             while self._ready is None and time.monotonic() < latest:
@@ -240,7 +264,7 @@ class ForkServer:
                 return None
             self._asked += 1
             number = self._asked
-            request = {"number": number, "argv": argv, "cwd": cwd, "log": log}
+            request = {"number": number, **wanted._asdict()}
             pipe = self._process.stdin
             assert pipe is not None  # noqa: S101 - it was asked for
             try:
@@ -258,27 +282,35 @@ _servers: dict[Any, ForkServer] = {}
 _making = threading.Lock()
 
 
-def _server(command: list[str], env: Mapping[str, str]) -> ForkServer:
-    """The server of this process for this Python and environment."""
-    key = (os.getpid(), tuple(command), tuple(sorted(env.items())))
+def server(command: list[str], env: Mapping[str, str], preload: Sequence[str] = ()) -> ForkServer:
+    """The server of this process for this Python, environment, and modules that it imports besides."""
+    key = (os.getpid(), tuple(command), tuple(sorted(env.items())), tuple(preload))
     with _making:
         found = _servers.get(key)
         if found is None or not found.alive:
-            found = _servers[key] = ForkServer(command, env)
+            found = _servers[key] = ForkServer(command, env, preload)
         return found
 
 
-def _fork(command: list[str], env: Mapping[str, str], argv: list[str], cwd: str, log: str) -> Forked | None:
-    server = _server(command, env)
-    forked = server.fork(argv, cwd, log)
-    if forked is None and server.lingered:  # it ended for want of work while it was asked
-        forked = _server(command, env).fork(argv, cwd, log)
+def _fork(
+    command: list[str], env: Mapping[str, str], preload: Sequence[str], wanted: Wanted
+) -> Forked | None:
+    found = server(command, env, preload)
+    forked = found.fork(wanted)
+    if forked is None and found.lingered:  # it ended for want of work while it was asked
+        forked = server(command, env, preload).fork(wanted)
     return forked
 
 
 def can_fork(argv: list[str]) -> bool:
     """Whether a kernelspec's command starts ipykernel in the usual way, on a system where forks are safe."""
-    return sys.platform == "linux" and _cut(argv) is not None
+    return sys.platform == "linux" and interpreter(argv) is not None
+
+
+def interpreter(argv: list[str]) -> list[str] | None:
+    """The command of the Python in a kernel's command, with its own options; None where it is another one."""
+    cut = _cut(argv)
+    return None if cut is None else argv[: cut - 1]
 
 
 def _cut(argv: list[str]) -> int | None:
@@ -299,21 +331,27 @@ def _unwanted(asked: asyncio.Future[Forked | None]) -> None:
 
 
 class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
-    """Jupyter's provisioner for kernels of this machine, whose process is forked where that can be done."""
+    """Jupyter's provisioner for kernels of this machine, whose process is forked where that can be done.
+
+    Attributes:
+        log_file: the file for what a kernel writes by itself; empty is where its server writes.
+        preload: modules that its server imports besides. All kernels of a kernelspec then have one server,
+            whatever their environments are.
+    """
 
     log_file: str = ""
+    preload: tuple[str, ...] = ()
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Fork the kernel, or start it in the usual way where there is no server for it."""
         cut = _cut(cmd)
         forked = None
         if cut is not None:
-            argv = [cmd[cut], *cmd[cut + 1 :]]
-            asked = asyncio.ensure_future(
-                asyncio.to_thread(
-                    _fork, cmd[: cut - 1], kwargs["env"], argv, str(kwargs["cwd"]), self.log_file
-                )
-            )
+            env, own = dict(kwargs["env"]), None
+            if self.preload:
+                env, own = {**os.environ, **self.kernel_spec.env}, env
+            wanted = Wanted([cmd[cut], *cmd[cut + 1 :]], str(kwargs["cwd"]), self.log_file, own)
+            asked = asyncio.ensure_future(asyncio.to_thread(_fork, cmd[: cut - 1], env, self.preload, wanted))
             try:
                 forked = await asyncio.shield(asked)
             except asyncio.CancelledError:

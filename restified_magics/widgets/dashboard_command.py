@@ -60,6 +60,7 @@ def command(
     from traitlets.config import Config  # with Voila, slow to import
     from voila.app import Voila
 
+    from restified_magics.in_kernel.forked_manager import ForkedKernelManager, warm_up
     from restified_magics.widgets.dashboard import prelaunch_hook
 
     # where Voila, and who starts kernels, look for the template of the page
@@ -71,6 +72,9 @@ def command(
     config.VoilaConfiguration.template = "restified"
     config.VoilaConfiguration.theme = theme
     config.VoilaConfiguration.show_tracebacks = debug
+    config.MappingKernelManager.kernel_manager_class = (
+        f"{ForkedKernelManager.__module__}.{ForkedKernelManager.__qualname__}"
+    )
     config.MappingKernelManager.cull_interval = 10
     config.MappingKernelManager.cull_idle_timeout = IDLE
     arguments = [path, *voila]
@@ -80,6 +84,7 @@ def command(
         arguments.append(f"--Voila.ip={ip}")
     if no_browser:
         arguments.append("--no-browser")
+    warm_up()
     app = Voila.instance(config=config)
     app.initialize(arguments)
     sys.exit(app.start())
