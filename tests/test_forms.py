@@ -773,6 +773,16 @@ def test_upload_in_pieces(form):
     assert "blob" not in json.dumps(made.controller.history[0].keepsake)
 
 
+def test_what_a_page_sends_of_a_file_it_has_not_heard_of_is_put_right(form):
+    """Typing goes out with all values of the page, that of a file which has just come among them."""
+    made = form(node(parameters("blob: bytes = b''\nn = 1"), returns("n")))
+    before = panel(made).values
+    upload(made, "blob", "a.bin", b"abc")
+    panel(made).set_state({"values": {**before, "n": "2"}})
+    assert panel(made).values == {"blob": "a.bin, 3 bytes", "n": "2"}
+    assert made.values == {"blob": b"abc", "n": 2}
+
+
 def test_an_upload_on_its_way_blocks_the_run(form):
     """The field says that it is still being sent; a second selection gets no piece of the first one."""
     made = form(node(parameters("blob: bytes = b''"), returns("blob")))

@@ -342,6 +342,47 @@ def test_a_wrong_upload_is_told_at_once(voila, visit):
         expect(told).to_be_hidden()
 
 
+def test_what_is_typed_while_the_kernel_answers_stays(voila, visit):
+    """What the kernel has sent of a file before it heard of the typing does not undo that."""
+    held, holds = [], False
+
+    def route(browser):
+        def hear(message):
+            if holds:
+                held.append((browser, message))
+            else:
+                browser.send(message)
+
+        browser.connect_to_server().on_message(hear)
+
+    page = visit("about:blank")
+    page.route_web_socket(re.compile("/channels"), route)
+    page.goto(voila + "everything.ipynb")
+    story = page.get_by_label("Story")
+    expect(story).to_have_value("line one\nline two")
+    holds = True
+    page.get_by_label("Table").set_input_files({"name": "t.csv", "mimeType": "text/csv", "buffer": b"a\n1\n"})
+    latest = time.monotonic() + 60
+    while not any(b"t.csv, 4 bytes" in message for _, message in held):
+        assert time.monotonic() < latest
+        page.evaluate("null")
+    sent = len(held)
+    story.fill("typed")
+    for browser, message in held[:sent]:
+        browser.send(message)
+    expect(page.get_by_text("t.csv, 4 bytes")).to_be_visible()
+    assert story.input_value() == "typed"
+    holds = False
+    for browser, message in held[sent:]:
+        browser.send(message)
+    page.get_by_label("Weight").fill("70")
+    press(page, "Run")
+    done(page)
+    expect(page.get_by_role("row", name="story")).to_contain_text("'typed'")
+    expect(page.get_by_role("row", name="table")).to_contain_text("{'a': [1]}")
+    expect(page.get_by_text("t.csv, 4 bytes")).to_be_visible()
+
+
 def test_a_wrong_value_where_changes_run(voila, visit):
     """Once the status speaks of a field, the field says what is wrong, also while it is typed in."""
     page = visit(voila + "eager.ipynb")

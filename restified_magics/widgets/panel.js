@@ -336,10 +336,22 @@ function fieldsOf(model, form) {
     touched.delete(name);
     form.complained.delete(name);
   };
+  const unseen = new Map(); // what was typed, and with which change, as long as the kernel has not seen it
   const change = (name) => (raw) => {
-    model.set({ values: { ...model.get("values"), [name]: raw }, typed: model.get("typed") + 1 });
+    const typed = model.get("typed") + 1;
+    unseen.set(name, { raw, typed });
+    model.set({ values: { ...model.get("values"), [name]: raw }, typed });
     model.save_changes();
   };
+  /** Values of the kernel's that were on their way do not undo what was typed meanwhile. */
+  function keepTyped() {
+    const values = { ...model.get("values") };
+    for (const [name, { raw, typed }] of unseen) {
+      if (typed <= model.get("checked")) unseen.delete(name);
+      else values[name] = raw;
+    }
+    model.set({ values });
+  }
   const root = make("div", { class: "rm-fields" });
   let fields = [];
   function build() {
@@ -362,6 +374,7 @@ function fieldsOf(model, form) {
     show();
   }
   function show() {
+    keepTyped();
     const values = model.get("values");
     for (const field of fields) field.show(values[field.spec.name]);
     complain();

@@ -98,7 +98,10 @@ class Panels:
                 panel.checked = panel.typed
 
     def _take(self, change: Any) -> None:
-        changed = self._inputs.take(change["owner"].values)
+        panel = change["owner"]
+        changed = self._inputs.take(panel.values)
+        # a page that had not heard of the newest file, or result of another form, has sent the one before
+        panel.values = self._state(_names(panel))["values"]
         if changed or change["name"] == "typed":
             self.check()
         if changed:
