@@ -42,6 +42,9 @@ def make():
     yield controller
     for each in made:
         each.close()
+    for thread in threading.enumerate():  # a call that was left to itself would be one of the next test, too
+        if thread.name == "restified-call":
+            thread.join(20)
 
 
 def test_the_way_of_a_run(make):
@@ -175,6 +178,7 @@ def test_a_change_during_an_automatic_run_ends_it(make):
     controller.changed()
     assert controller.wait(60)
     assert (controller.state, controller.result.value) == ("done", 2)
+    gate.set()
 
 
 def test_a_failing_cell(make):

@@ -18,6 +18,7 @@ import time
 import warnings
 import weakref
 
+import IPython
 import pytest
 from conftest import cell, node, parameters, returns
 from rest_server import is_running
@@ -985,6 +986,7 @@ def test_call_left_to_itself_leaves_the_callers_streams():
     thread.start()
     thread.join()
     assert any(each.name == "restified-call" for each in threading.enumerate())
+    assert IPython.get_ipython() is None  # the shell that it was given is nobody else's
     buffer = io.StringIO()
     with contextlib.redirect_stdout(buffer):
         while any(each.name == "restified-call" for each in threading.enumerate()):

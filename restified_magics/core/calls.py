@@ -25,6 +25,7 @@ class Call:
         notebook: the version of the Model that it runs.
         params: the values given, coerced.
         parent: the call that this one was made from, or None.
+        shell: what `get_ipython()` finds in it, in plain Python too.
         sink: where its outputs go: None is where the caller's go.
         namespace: the globals of its cells, once it has them.
         cell: the cell that runs.
@@ -49,6 +50,7 @@ class Call:
         "params",
         "parent",
         "result",
+        "shell",
         "sink",
         "streams",
     )
@@ -63,6 +65,7 @@ class Call:
         self.namespace: dict[str, Any] = {}
         self.cell: Any = None
         self.hold: Any = None
+        self.shell: Any = None
         self.history: Any = None
         self.ended = False
         self.figures: Any = None

@@ -35,9 +35,9 @@ from restified_magics.in_process.program import Program, compiled
 from restified_magics.in_process.shell import (
     GLOBALS,
     SESSION_GLOBALS,
+    InstalledShell,
     prompts_refused,
     running_shell,
-    shell_installed,
 )
 
 if TYPE_CHECKING:
@@ -227,7 +227,9 @@ class _Running:
         instance = None
         if record is not None or program.needs_shell:
             self._outputs = contextlib.ExitStack()
-            instance = self._outputs.enter_context(shell_installed())
+            call.shell = InstalledShell()
+            self._outputs.callback(call.shell.release)
+            instance = call.shell.shell
         main = _give_namespace(call, program, model.scope)
         if program.prompts:
             self._outputs = self._outputs or contextlib.ExitStack()
@@ -345,6 +347,8 @@ def _give_up(call: Call) -> Callable[[], None]:
         give_streams_back(call.streams)
     if call.hold is not None:
         release(call.hold)
+    if call.shell is not None:
+        call.shell.release()
     return finish
 
 

@@ -16,12 +16,12 @@ from restified_magics.core.calls import current_call
 __all__ = [
     "GLOBALS",
     "SESSION_GLOBALS",
+    "InstalledShell",
     "failures_raised",
     "has_line_magic",
     "prompts_refused",
     "running_shell",
     "shell",
-    "shell_installed",
 ]
 
 _private: Any = None
@@ -78,26 +78,37 @@ def _private_shell() -> Any:
         return _private
 
 
-@contextlib.contextmanager
-def shell_installed() -> Iterator[Any]:
-    """`get_ipython()` and `display` find a shell inside, in plain Python too."""
-    global _installed
-    running = running_shell()
-    if running is not None:
-        yield running
-        return
-    private = _private_shell()
-    cls = sys.modules["IPython.core.interactiveshell"].InteractiveShell
-    with _making:
-        _installed += 1
-        cls._instance = private
-    try:
-        yield private
-    finally:
+class InstalledShell:
+    """Inside, `get_ipython()` and `display` find a shell, in plain Python too.
+
+    Attributes:
+        shell: the running shell, or the private one.
+    """
+
+    def __init__(self) -> None:
+        global _installed
+        running = running_shell()
+        self.shell = _private_shell() if running is None else running
+        self._holds = running is None
+        if self._holds:
+            with _making:
+                _installed += 1
+                _shell_class()._instance = self.shell
+
+    def release(self) -> None:
+        """Take it away, unless another call needs it: at the end, or where a call is left to itself."""
+        global _installed
         with _making:
+            if not self._holds:
+                return
+            self._holds = False
             _installed -= 1
-            if not _installed and cls._instance is private:
-                cls._instance = None
+            if not _installed and _shell_class()._instance is self.shell:
+                _shell_class()._instance = None
+
+
+def _shell_class() -> Any:
+    return sys.modules["IPython.core.interactiveshell"].InteractiveShell
 
 
 @contextlib.contextmanager
