@@ -78,7 +78,7 @@ try:
     import ipykernel.debugger
 except ImportError:
     pass
-import ctypes, gc, importlib, threading
+import atexit, ctypes, gc, importlib, threading
 for name in options["preload"]:
     try:
         importlib.import_module(name)
@@ -122,15 +122,20 @@ while True:
             request = json.loads(line)
             pid = os.fork()
             if pid == 0:
+                code = 1
                 try:
                     child(request)
+                    code = 0
                 except SystemExit as ended:
-                    os._exit(ended.code if isinstance(ended.code, int) else 1)
+                    code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
                 except BaseException:
                     sys.excepthook(*sys.exc_info())
-                    os._exit(1)
                 finally:
-                    os._exit(0)
+                    try:
+                        atexit._run_exitfuncs()
+                        sys.stdout.flush()
+                    finally:
+                        os._exit(code)
             children.add(pid)
             answer(request=request["number"], pid=pid)
 for pid in children:  # who asked is gone, however it ended
@@ -345,12 +350,13 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Fork the kernel, or start it in the usual way where there is no server for it."""
         cut = _cut(cmd)
+        cwd = str(kwargs.get("cwd") or os.getcwd())
         forked = None
         if cut is not None:
             env, own = dict(kwargs["env"]), None
             if self.preload:
                 env, own = {**os.environ, **self.kernel_spec.env}, env
-            wanted = Wanted([cmd[cut], *cmd[cut + 1 :]], str(kwargs["cwd"]), self.log_file, own)
+            wanted = Wanted([cmd[cut], *cmd[cut + 1 :]], cwd, self.log_file, own)
             asked = asyncio.ensure_future(asyncio.to_thread(_fork, cmd[: cut - 1], env, self.preload, wanted))
             try:
                 forked = await asyncio.shield(asked)
@@ -361,5 +367,5 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
             return await super().launch_kernel(cmd, **kwargs)
         self.process = forked
         self.pid = self.pgid = forked.pid
-        self.cwd = kwargs["cwd"]
+        self.cwd = cwd
         return self.connection_info
