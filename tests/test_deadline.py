@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import signal
 import sys
 import threading
@@ -177,3 +179,108 @@ def test_watchers_end_with_their_calls():
     thread.start()
     thread.join(60)
     assert not [left for left in set(threading.enumerate()) - before if left.name.startswith("restified")]
+
+
+# ------------------------------------------------------------------- awaiting
+
+SLEEPS = node(parameters("seconds = 1"), "import asyncio\nawait asyncio.sleep(seconds)", returns("seconds"))
+WAITS = node("import asyncio", returns("await asyncio.Event().wait()"))
+CALLS = node(
+    parameters("inner = None\nlimit = None"),
+    "from restified_magics import ModelTimeout",
+    "try:\n    value = await inner.execute_async(timeout=limit)\nexcept ModelTimeout:\n    value = 'caught'",
+    returns("value"),
+)
+
+
+def in_main_thread(model, params, timeout):
+    return model.execute(params, timeout=timeout)
+
+
+def in_another_thread(model, params, timeout):
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        return threads.submit(model.execute, params, timeout=timeout).result(60)
+
+
+def on_a_loop(model, params, timeout):
+    return asyncio.run(model.execute_async(params, timeout=timeout))
+
+
+def on_a_loop_of_another_thread(model, params, timeout):
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        return threads.submit(on_a_loop, model, params, timeout).result(60)
+
+
+WAYS = [in_main_thread, in_another_thread, on_a_loop, on_a_loop_of_another_thread]
+
+
+def test_calls_of_one_loop_have_a_limit_each():
+    """They end in any order, and nothing of the timer is left."""
+    handler = signal.getsignal(signal.SIGALRM) if hasattr(signal, "SIGALRM") else None
+    sleeps = PythonModel(SLEEPS)
+    busy = PythonModel(node("import asyncio\nawait asyncio.sleep(0.2)", "while True: pass"))
+
+    async def main(*calls):
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    for limits in ((1, 30), (30, 1)):
+        both = (
+            sleeps.execute_async({"seconds": s}, timeout=t) for s, t in zip((0.05, 0.1), limits, strict=True)
+        )
+        assert asyncio.run(main(*both)) == [0.05, 0.1]
+    for order in (1, -1):
+        calls = (busy.execute_async(timeout=0.6), sleeps.execute_async({"seconds": 0.1}, timeout=30))
+        outcomes = asyncio.run(main(*calls[::order]))[::order]
+        assert isinstance(outcomes[0], ModelTimeout)
+        assert outcomes[1] == 0.1
+    if handler is not None:
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        assert signal.getsignal(signal.SIGALRM) == handler
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_inner_limit_is_an_error_that_the_outer_model_catches(way):
+    """However the outer one is called, and with or without a limit of its own."""
+    for timeout in (None, 30):
+        params = {"inner": PythonModel(WAITS), "limit": 0.1}
+        assert way(PythonModel(CALLS), params, timeout) == "caught"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_outer_limit_ends_what_the_inner_model_awaits(way):
+    """At once: nothing is blocked that could not be cancelled."""
+    with pytest.raises(ModelTimeout) as caught:
+        way(PythonModel(CALLS), {"inner": PythonModel(WAITS), "limit": 30}, 0.2)
+    assert (caught.value.seconds, caught.value.stopped) == (0.2, True)
+
+
+def test_cancelling_a_run_ends_what_the_inner_model_awaits():
+    """As a form's Cancel does."""
+    run = PythonModel(CALLS).start({"inner": PythonModel(WAITS)})
+    while run.progress.cell != 3:
+        run.wait(0.01)
+    run.cancel()
+    assert run.wait(60)
+    assert run.state == "cancelled"
+    assert "blocked" not in str(run.error)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_awaits_cleans_up_when_the_time_is_up(way):
+    """`finally` runs before the call ends, also where it awaits."""
+    source = "import asyncio\ntry:\n    await asyncio.Event().wait()\nfinally:\n"
+    source += "    await asyncio.sleep(0.05)\n    done.append(1)"
+    done = []
+    with pytest.raises(ModelTimeout):
+        way(PythonModel(node(parameters("done = None"), source)), {"done": done}, 0.2)
+    assert done == [1]
+
+
+@pytest.mark.parametrize("way", [in_main_thread, on_a_loop])
+@pytest.mark.parametrize("caught", ["asyncio.CancelledError", "BaseException"])
+def test_what_awaits_and_catches_everything_is_left_to_itself(way, caught):
+    """After a time of grace; the next call is as ever."""
+    source = f"import asyncio\nwhile True:\n    try:\n        await asyncio.sleep(5)\n    except {caught}:\n        pass"
+    with pytest.raises(ModelTimeout):
+        way(PythonModel(node(source)), {}, 0.2)
+    assert way(PythonModel(SLEEPS), {"seconds": 0.01}, 30) == 0.01

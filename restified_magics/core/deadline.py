@@ -98,20 +98,14 @@ class Deadline:
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Raise `Expired` in this thread's `interruptible` code once the time is up."""
-        guard = _guards.get()
-        if guard is None or guard.thread != threading.get_ident():
-            guard = _Guard()
-            token = _guards.set(guard)
-        else:
-            token = None
-        guard.deadlines.append(self)
-        by_signal = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+        made = _Guard(self, guard())
+        token = _guards.set(made)
+        by_signal = made.watch.thread == threading.main_thread().ident and hasattr(signal, "setitimer")
         try:
-            with _alarm(guard) if by_signal else _watcher(self, guard):
+            with _alarm.watching(made) if by_signal else _watcher(made):
                 yield
         finally:
-            guard.deadlines.remove(self)
-            if token is not None:
+            with contextlib.suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
                 _guards.reset(token)
 
 
@@ -128,27 +122,61 @@ class Besides(Protocol):
         """The thread's code has ended."""
 
 
-class _Guard:
-    """Whether a thread runs code that may be interrupted now, and by which deadlines."""
+class _Watch:
+    """What deadlines know of a thread.
 
-    __slots__ = ("armed", "besides", "deadlines", "lock", "thread")
+    Attributes:
+        thread: the number of the thread.
+        armed: the guard of the code that runs there now and may be interrupted, or None.
+        lock: held while an exception is sent there, and while `armed` is taken away.
+    """
+
+    __slots__ = ("armed", "lock", "thread")
 
     def __init__(self) -> None:
-        self.armed = False
-        self.besides: Besides | None = None
-        self.lock = threading.Lock()
         self.thread = threading.get_ident()
-        self.deadlines: list[Deadline] = []
+        self.armed: _Guard | None = None
+        self.lock = threading.Lock()
 
-    def arm(self) -> None:
-        self.check()
-        self.armed = True
 
-    def disarm(self) -> None:
-        with self.lock:
-            self.armed = False
-            if self.thread != threading.main_thread().ident:
-                stop_thread(self.thread, None)  # one that is on its way
+_this = threading.local()
+
+
+def _watch() -> _Watch:
+    watch: _Watch | None = getattr(_this, "watch", None)
+    if watch is None:
+        watch = _this.watch = _Watch()
+    return watch
+
+
+class _Guard:
+    """The deadlines of the code that runs in one call: its own, and those of the calls around it."""
+
+    __slots__ = ("besides", "deadlines", "tracing", "watch")
+
+    def __init__(self, deadline: Deadline, around: _Guard | None) -> None:
+        self.watch = _watch()
+        self.deadlines: tuple[Deadline, ...] = (deadline, *(around.deadlines if around else ()))
+        self.besides: Besides | None = None
+        self.tracing: object = None
+
+    def arm(self) -> _Guard | None:
+        """This guard's code runs from now on; what ran before is returned."""
+        before, self.watch.armed = self.watch.armed, self
+        return before
+
+    def disarm(self, before: _Guard | None = None) -> None:
+        """This guard's code has stopped running, and what ran before goes on."""
+        watch = self.watch
+        with watch.lock:
+            watch.armed = before
+            if watch.thread != threading.main_thread().ident:
+                stop_thread(watch.thread, None)  # one that is on its way
+
+    def due(self) -> bool:
+        """Whether the code is to be told now."""
+        told = [deadline.due() for deadline in self.deadlines]  # each of them has told it
+        return any(told)
 
     def tell(self, frame: types.FrameType | None) -> bool:
         """Tell what has to be told besides this thread, and whether the thread will end by that."""
@@ -157,6 +185,16 @@ class _Guard:
         for deadline in self.deadlines:
             deadline.told_others()
         return True
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the first of its deadlines."""
+        return min(deadline.remaining for deadline in self.deadlines)
+
+    @property
+    def ignored(self) -> bool:
+        """The code was told, and went on."""
+        return any(deadline.ignored for deadline in self.deadlines)
 
     def check(self) -> None:
         """Raise where the time is up, though the code caught the exception and went on."""
@@ -173,7 +211,7 @@ _guards: contextvars.ContextVar[_Guard | None] = contextvars.ContextVar(
 def guard() -> _Guard | None:
     """The guard of this thread, or None where nothing limits its time."""
     found = _guards.get()
-    return found if found is not None and found.thread == threading.get_ident() else None
+    return found if found is not None and found.watch.thread == threading.get_ident() else None
 
 
 @contextlib.contextmanager
@@ -187,12 +225,13 @@ def interruptible(besides: Besides | None = None) -> Iterator[None]:
     if here is None:
         yield
         return
+    here.check()
     here.besides = besides
-    here.arm()
+    before = here.arm()
     try:
         yield
     finally:
-        here.disarm()
+        here.disarm(before)
         if besides is not None:
             besides.end()
         here.check()  # also where it caught the exception, and made another one of it
@@ -201,40 +240,73 @@ def interruptible(besides: Besides | None = None) -> Iterator[None]:
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
     """Code between cells, which no deadline may interrupt half way."""
-    here = guard()
-    if here is None or not here.armed:
+    watch = _watch()
+    before = watch.armed
+    if before is None:
         yield
         return
-    here.disarm()
+    before.disarm()
     try:
         yield
     finally:
-        here.armed = True
+        watch.armed = before
 
 
-@contextlib.contextmanager
-def _alarm(guard: _Guard) -> Iterator[None]:
-    def ring(_signum: int, frame: types.FrameType | None) -> None:
-        if guard.armed and any(deadline.due() for deadline in guard.deadlines):
-            if guard.tell(frame):
-                return
-            if any(deadline.ignored for deadline in guard.deadlines):
-                _insist(frame, guard)
-            raise Expired
+class _Alarm:
+    """The process's timer, which rings in the main thread: one for all calls that are limited there."""
 
-    started, tracing = time.monotonic(), sys.gettrace()
-    handler = signal.signal(signal.SIGALRM, ring)
-    first = min(deadline.remaining for deadline in guard.deadlines)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, max(first, 1e-6), _AGAIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        if sys.gettrace() is not tracing:
-            sys.settrace(tracing)
-        signal.signal(signal.SIGALRM, handler)
-        if left:  # somebody else's timer, or that of the call around this one
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 1e-6), interval)
+    def __init__(self) -> None:
+        self._guards: list[_Guard] = []
+        self._before: Callable[[], object] = lambda: None
+
+    @contextlib.contextmanager
+    def watching(self, guard: _Guard) -> Iterator[None]:
+        """Ring for this guard. Calls of different tasks need not end in the order in which they began."""
+        guard.tracing = sys.gettrace()
+        if not self._guards:
+            self._take()
+        self._guards.append(guard)
+        self._set()
+        try:
+            yield
+        finally:
+            self._guards.remove(guard)
+            if self._guards:
+                self._set()
+            else:
+                self._before()
+            if sys.gettrace() is not guard.tracing:
+                sys.settrace(guard.tracing)
+
+    def _take(self) -> None:
+        """Remember somebody else's timer, which goes on afterwards with the time that is left."""
+        started = time.monotonic()
+        handler = signal.signal(signal.SIGALRM, self._ring)
+        left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+
+        def give_back() -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+            if left:
+                rest = max(left - (time.monotonic() - started), 1e-6)
+                signal.setitimer(signal.ITIMER_REAL, rest, interval)
+
+        self._before = give_back
+
+    def _set(self) -> None:
+        first = min(guard.remaining for guard in self._guards)
+        signal.setitimer(signal.ITIMER_REAL, max(first, 1e-6), _AGAIN)
+
+    def _ring(self, _signum: int, frame: types.FrameType | None) -> None:
+        armed = _watch().armed
+        if armed is None or not armed.due() or armed.tell(frame):
+            return
+        if armed.ignored:
+            _insist(frame, armed)
+        raise Expired
+
+
+_alarm = _Alarm()
 
 
 def _insist(frame: types.FrameType | None, guard: _Guard) -> None:
@@ -245,7 +317,7 @@ def _insist(frame: types.FrameType | None, guard: _Guard) -> None:
     """
 
     def again(_frame: types.FrameType, event: str, _argument: object) -> object:
-        if event == "line" and guard.armed:
+        if event == "line" and guard.watch.armed is guard:
             raise Expired  # with this Python ends the tracing
         return again
 
@@ -256,19 +328,24 @@ def _insist(frame: types.FrameType | None, guard: _Guard) -> None:
 
 
 @contextlib.contextmanager
-def _watcher(deadline: Deadline, guard: _Guard) -> Iterator[None]:
-    def watch() -> None:
+def _watcher(guard: _Guard) -> Iterator[None]:
+    """Look at the first deadline of a guard from a thread beside."""
+    deadline, watch = guard.deadlines[0], guard.watch
+
+    def look() -> None:
         deadline._changed.wait(deadline.remaining)
         while not deadline._over:
-            with guard.lock:
-                due = guard.armed and deadline.due()
-                if due and not guard.tell(sys._current_frames().get(guard.thread)):
-                    stop_thread(guard.thread, Expired)
+            with watch.lock:
+                armed = watch.armed
+                if armed is not None and deadline in armed.deadlines and deadline.due():
+                    waits = armed.tell(sys._current_frames().get(watch.thread))
+                    if not waits:
+                        stop_thread(watch.thread, Expired)
             deadline._changed.wait(max(_AGAIN, deadline.remaining))
             if not deadline._over:
                 deadline._changed.clear()
 
-    thread = threading.Thread(target=watch, name="restified-deadline", daemon=True)
+    thread = threading.Thread(target=look, name="restified-deadline", daemon=True)
     thread.start()
     try:
         yield

@@ -19,7 +19,7 @@ from restified_magics.in_process.shell import failures_raised, running_shell, sh
 from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised, show_cells_only
 from restified_magics.signature.enums import revive
 
-__all__ = ["Cells", "awaited", "run_cells"]
+__all__ = ["Cells", "run_cells"]
 
 #: Cells that run: they yield the coroutines of those that await, and return the call's value.
 Cells = Generator[Coroutine[Any, Any, Any], Any, Any]
@@ -146,28 +146,6 @@ def _again(error: Exception, filename: str) -> Exception:
     if isinstance(new, SyntaxError):
         new.filename = filename
     return new
-
-
-@types.coroutine
-def awaited(coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Await `coroutine` so that a deadline can interrupt its own steps, and never the event loop."""
-    send: Any = coroutine.send
-    argument: Any = None
-    while True:
-        try:
-            with interruptible():
-                waits_for = send(argument)
-        except StopIteration as ended:
-            return ended.value
-        try:
-            argument = yield waits_for
-        except GeneratorExit:
-            coroutine.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - the cell is to get it
-            send, argument = coroutine.throw, error
-        else:
-            send = coroutine.send
 
 
 def _ends_the_call(error: BaseException) -> bool:

@@ -7,10 +7,11 @@ import atexit
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any
 
 from restified_magics.core.deadline import GRACE, guard, interruptible, stop_thread
+from restified_magics.in_process.awaiting import awaited, limited
 
 __all__ = ["CallLoop"]
 
@@ -47,8 +48,10 @@ class CallLoop:
             kept: _Kept | None = _here.__dict__.pop("kept", None)
             self._loop = kept.take() if kept is not None else asyncio.new_event_loop()
         try:
-            with interruptible(), _beating(self._loop):
-                return self._loop.run_until_complete(coroutine)
+            here = guard()
+            if here is not None:
+                coroutine = limited(awaited(coroutine), here.deadlines)
+            return self._loop.run_until_complete(coroutine)
         except KeyboardInterrupt:
             self._spoiled = True  # it may have been interrupted in the middle of its own work
             raise
@@ -75,24 +78,6 @@ def _loop_runs_here() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def _beating(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Let a loop that waits look up now and then, where a deadline can only stop it by an exception."""
-    if guard() is None or threading.current_thread() is threading.main_thread():
-        yield
-        return
-    beats: list[asyncio.TimerHandle] = []
-
-    def beat() -> None:
-        beats[:] = [loop.call_later(_WAIT, beat)]
-
-    beat()
-    try:
-        yield
-    finally:
-        beats[0].cancel()
 
 
 class _Kept:
@@ -176,8 +161,8 @@ async def _cleared(loop: asyncio.AbstractEventLoop) -> bool:
     left = [task for task in asyncio.all_tasks(loop) if task is not current]
     for task in left:
         task.cancel()
-    if left:
-        await asyncio.gather(*left, return_exceptions=True)
+    if left and (await asyncio.wait(left, timeout=GRACE))[1]:
+        return False  # they catch that they are cancelled
     if not getattr(loop, "_asyncgens", True):  # asyncio offers no other way to ask whether there are any
         return True
     await loop.shutdown_asyncgens()

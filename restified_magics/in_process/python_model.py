@@ -26,7 +26,7 @@ from restified_magics.in_process.capture import (
     give_streams_back,
     recording,
 )
-from restified_magics.in_process.execution import awaited, run_cells
+from restified_magics.in_process.execution import run_cells
 from restified_magics.in_process.figures import close_figures
 from restified_magics.in_process.free_names import free_names
 from restified_magics.in_process.history import History, looks_back
@@ -145,23 +145,23 @@ class PythonModel(Model):
                     loop.close()
 
     async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
-        import asyncio
+        from restified_magics.in_process.awaiting import between_cells  # with asyncio, slow to import
 
+        return await between_cells(self._within(call, timeout, record))
+
+    async def _within(self, call: Call, timeout: float | None, record: Record) -> Any:
         if timeout is None:
             return await self._there(call, record)
+        from restified_magics.in_process.awaiting import limited
+
         deadline = Deadline(timeout)
-        with _timeout(deadline, call):
-            try:
-                async with asyncio.timeout(timeout):
-                    with deadline.watched():
-                        return await self._there(call, record)
-            except TimeoutError as error:
-                if deadline.passed and not isinstance(error, ModelTimeout):
-                    raise Expired from error
-                raise
+        with _timeout(deadline, call), deadline.watched():
+            return await limited(self._there(call, record), [deadline])
 
     async def _there(self, call: Call, record: Record) -> Any:
         """Run the cells on the running event loop."""
+        from restified_magics.in_process.awaiting import awaited
+
         program = compiled(call.notebook)
         with _Running(self, call, program, record) as hold:
             async with held_async(hold):
