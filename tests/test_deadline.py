@@ -12,7 +12,7 @@ import time
 import pytest
 from conftest import node, parameters, returns
 
-from restified_magics import CellError, ModelTimeout, PythonModel
+from restified_magics import CellError, KernelModel, ModelTimeout, PythonModel
 from restified_magics.core.deadline import Deadline, Expired, within
 
 NESTED = "from restified_magics import PythonModel\nvalue = PythonModel(inner).execute(timeout=limit)"
@@ -252,6 +252,15 @@ def test_an_outer_limit_ends_what_the_inner_model_awaits(way):
     with pytest.raises(ModelTimeout) as caught:
         way(PythonModel(CALLS), {"inner": PythonModel(WAITS), "limit": 30}, 0.2)
     assert (caught.value.seconds, caught.value.stopped) == (0.2, True)
+
+
+@pytest.mark.parametrize("way", [in_main_thread, on_a_loop])
+def test_an_outer_limit_ends_an_inner_call_in_a_kernel(way):
+    """And the next call there is as ever."""
+    with KernelModel(WAITS) as inner, KernelModel(SLEEPS) as quick:
+        with pytest.raises(ModelTimeout):
+            way(PythonModel(CALLS), {"inner": inner, "limit": 60}, 2)
+        assert way(PythonModel(CALLS), {"inner": quick}, 60) == 1
 
 
 def test_cancelling_a_run_ends_what_the_inner_model_awaits():

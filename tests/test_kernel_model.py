@@ -28,6 +28,7 @@ from restified_magics.errors import KernelDied, ReturnError
 from restified_magics.in_kernel import kernel_python
 from restified_magics.in_kernel.kernel_pool import KernelPool
 from restified_magics.in_kernel.steps import ForFuture
+from restified_magics.in_kernel.warden import warden
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="counts processes as POSIX has them")
 
@@ -91,6 +92,7 @@ def wait_until_gone(marker, seconds=90):
 @pytest.fixture
 def marked(monkeypatch):
     """Mark the processes that this test starts, by their environment."""
+    warden()  # stays as long as this process, whichever test needs it first
     marker = f"restified-test-{uuid.uuid4().hex}"
     monkeypatch.setenv("RESTIFIED_TEST_MARK", marker)
     return marker

@@ -32,6 +32,7 @@ from restified_magics.in_kernel.kernel_python import PythonRequest, prepare
 from restified_magics.in_kernel.kernel_specs import BrokenKernelSpec, installed_kernels, kernel_spec
 from restified_magics.in_kernel.outlets import Outlet
 from restified_magics.in_kernel.steps import ForFuture, Steps, drive, drive_async
+from restified_magics.in_process.awaiting import between_cells
 
 __all__ = ["KernelModel"]
 
@@ -165,7 +166,7 @@ class KernelModel(Model):
             return drive(self._steps(call, timeout, record))
 
     async def _run_async(self, call: Call, timeout: float | None, *, record: Record) -> Any:
-        return await drive_async(self._steps(call, timeout, record))
+        return await between_cells(drive_async(self._steps(call, timeout, record)))
 
     def _steps(self, call: Call, timeout: float | None, record: Record) -> Steps[Any]:
         language = self._language(self._kernel_of(call.notebook))
