@@ -210,6 +210,17 @@ def test_no_return_cell_returns_none(make):
         ("[\n  i for i in (40, 2)\n]", [40, 2]),
         ("%time x * 2", 42),
         ("%%time\nx * 2", 42),
+        ("%time r = x * 2", 42),
+        ("time r = x * 2", 42),
+        ("%%time\nr = x * 2", 42),
+        ("%%time\nx * 2;", 42),
+        ("%%time\n\n%time a = 1\n%time b, c = x, 2", [21, 2]),
+        ("%%capture\nx * 2", 42),
+        ("%%capture out\nprint(x)\nd = {}\nd['k'] = x * 2", 42),
+        ("%%capture\n%%time\nr = x * 2", 42),
+        ("%%capture\n!echo 42", ["42"]),
+        ("%%capture\nNone", None),
+        ("%%time\nget_ipython().run_cell('1')\nr = x * 2", 42),
         ("\n\nx * 2\n\n", 42),
         ("None", None),
         ("(y := x * 2)", 42),
@@ -219,6 +230,81 @@ def test_forms_of_the_return_cell(make, source, expected, capsys):
     """The last statement's value, whether an expression or what was just assigned."""
     value = make("x = 21\nasync def f():\n    return x * 2", returns(source))()
     assert (list(value) if isinstance(value, (list, tuple)) else value) == expected
+
+
+@pytest.mark.parametrize("source", ["%%time\nr = x * 2", "%%capture\nx * 2", "%%capture\nr = x * 2"])
+def test_a_value_below_a_magic_is_shown_as_in_jupyter(make, source):
+    """The call has it; what the magic hides, and what an assignment does not show, is in no output."""
+    result = make("x = 21", returns(source)).run()
+    assert result.value == 42
+    assert not [output for output in result.outputs[1] if output["output_type"] != "stream"]
+    assert not [name for name in result.namespace if not name.isidentifier()]
+
+
+@pytest.mark.parametrize(
+    ("source", "ends"),
+    [
+        ("%%bash\necho 3", "%%bash"),
+        ("%%writefile beside.txt\n3", "%%writefile"),
+        ("%%timeit\nx", "%%timeit"),
+        ("x\n%timeit x", "%timeit"),
+        ("%%prun\nx = 1", "%%prun"),
+        ("%%time\nfor i in range(3):\n    print(i)", "for i in range(3):"),
+        ("%%capture\n%%bash\necho 3", "%%bash"),
+        ("%%time", "%%time"),
+    ],
+)
+def test_a_return_cell_that_ends_in_a_magic_without_a_value_is_refused(make, source, ends):
+    """While its author still looks at the notebook, as one that ends in a statement without a value."""
+    with pytest.raises(NotebookError, match="which has no value") as caught:
+        make(parameters("x = 21"), returns(source))
+    assert f"`{ends}`" in str(caught.value)
+
+
+def test_what_a_magic_found_out_is_a_value(make):
+    """`%timeit -o` and `%prun -r` give an object that a cell may return something of."""
+    model = make(parameters("x = 21"), "found = %timeit -o -q -n1 -r1 x", returns("found.loops"))
+    assert model() == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "function"),
+    [
+        ("%%time\na = 1\nb = 1 / 0", 3, ""),
+        ("%%time\n\n\na = 1\nb = 1 / 0", 5, ""),
+        ("%%time\nx = = 3", 2, ""),
+        ("a = 1\n%time x = = 3", 2, ""),
+        ("%%time\n%time a = 1\n%time b = 1 / 0", 3, ""),
+        ("%%time\ndef f():\n    1 / 0\nf()", 4, "raised in f, cell 2, line 3"),
+        ("%%timeit -n1 -r1\na = 1\nb = 1 / 0", 3, ""),
+        ("%%timeit\nx = = 3", 2, ""),
+        ("%%prun\n\na = 1\nb = 1 / 0", 4, ""),
+        ("a = 1\n%prun -q 1 / 0", 2, ""),
+        ("%%capture\na = 1\nb = 1 / 0", 3, ""),
+        ("%%capture\nx = = 3", 2, ""),
+        ("%%capture\n%%time\na = 1\nb = 1 / 0", 4, ""),
+        ("%%capture\na = !echo 1\n%time b = 1 / 0", 3, ""),
+    ],
+)
+def test_the_line_of_an_error_below_a_magic(make, source, line, function):
+    """It is the cell's, and the traceback shows the cell there, and not what the magic makes of it."""
+    with pytest.raises(CellError) as caught:
+        make("print(1)", source)()
+    error = caught.value
+    assert (error.cell, error.line, error.source_line) == (2, line, source.split("\n")[line - 1])
+    assert function in str(error)
+    assert ("raised in" in str(error)) == bool(function)
+    if error.ename != "SyntaxError":
+        shown = "\n".join(error.traceback)
+        assert f"cell 2, line {line}" in shown
+        assert f"----> {line} {error.source_line}" in shown
+
+
+def test_code_that_a_cell_gives_to_the_shell_is_not_taken_for_its_lines(make):
+    """Only what stands below a magic has the lines of the cell."""
+    with pytest.raises(CellError) as caught:
+        make("get_ipython().run_cell('a = 1\\nb = 2').raise_error()\n\n\nb / 0")()
+    assert caught.value.line == 4
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from restified_magics.core.endings import ends_without_value
 from restified_magics.core.findings import Finding
-from restified_magics.core.source import has_value, parse, python_source
+from restified_magics.core.source import parse, python_source
 from restified_magics.errors import NotebookError
 from restified_magics.signature.assignments import ParameterCell
 from restified_magics.signature.grammar import ParameterSet, read_parameters
@@ -437,8 +438,8 @@ def _check_return(cell: Cell, name: str, other: Language | None) -> None:
         return  # the call will raise it, at the cell and the line
     if not body:
         _refuse(cell, name, "")
-    elif not has_value(body[-1]):
-        _refuse(cell, name, ast.unparse(body[-1]).splitlines()[0])
+    else:
+        _refuse(cell, name, ends_without_value(body[-1]))
 
 
 def _refuse(cell: Cell, name: str, ends: str | None) -> None:
@@ -448,8 +449,12 @@ def _refuse(cell: Cell, name: str, ends: str | None) -> None:
             name, f"cell {cell.number} has the tag `return` and is empty. Write what to return"
         )
     if ends is not None:
+        mended = (
+            "Tag a cell below it that ends in the value"
+            if ends.startswith("%")
+            else "End it in an expression or an assignment"
+        )
         raise NotebookError(
             name,
-            f"cell {cell.number} has the tag `return` and ends in `{ends}`, which has no value. "
-            "End it in an expression or an assignment",
+            f"cell {cell.number} has the tag `return` and ends in `{ends}`, which has no value. {mended}",
         )

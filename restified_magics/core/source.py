@@ -8,7 +8,7 @@ import re
 import warnings
 from typing import Any
 
-__all__ = ["has_value", "joined_magics", "parse", "python_source"]
+__all__ = ["joined_magics", "parse", "python_source"]
 
 _PROMPT = re.compile(r"\s*In \[\d+\]:")
 _BLANK = re.compile(r"\A(?:[ \t\f]*\r?\n)*")
@@ -78,10 +78,3 @@ def parse(source: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source)
-
-
-def has_value(statement: ast.stmt) -> bool:
-    """Whether a ``return`` cell may end in this statement: an expression or an assignment."""
-    if isinstance(statement, ast.AnnAssign):
-        return statement.value is not None
-    return isinstance(statement, (ast.Expr, ast.Assign, ast.AugAssign))

@@ -36,6 +36,7 @@ _MODULES = (
     "encoding",
     "once",
     "annotated",
+    "magic_code",
     "kernel_side",
 )
 _LOADER = """

@@ -15,9 +15,10 @@ from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.figures import claim_figures, draw_figures, flush_figures
 from restified_magics.in_process.program import Program, Step
 from restified_magics.in_process.scripts import Scripts
-from restified_magics.in_process.shell import failures_raised, running_shell, shell
+from restified_magics.in_process.shell import code_of_magics, failures_raised, running_shell, shell
 from restified_magics.in_process.tracebacks import cell_error, from_first_cell, raised, show_cells_only
 from restified_magics.signature.enums import revive
+from restified_magics.wire.magic_code import kept
 
 __all__ = ["Cells", "run_cells"]
 
@@ -51,7 +52,11 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
                     if "matplotlib.pyplot" in modules:
                         flush_figures(shown=value if step.returns else None)
                 else:
-                    value = yield from _step(step, call, recorder)
+                    value = (
+                        yield from _step(step, call, recorder)
+                        if not step.magics
+                        else _with_magics(step, call, recorder)
+                    )
                 if step.returns:
                     return value
             return None
@@ -78,6 +83,16 @@ def _tell_error(error: BaseException, step: Step, call: Call, recorder: Recorder
         # %debug goes to where a traceback ends: into the Model
         failure.with_traceback(from_first_cell(error.__traceback__))
     raise failure from error
+
+
+def _with_magics(step: Step, call: Call, recorder: Recorder | None) -> Cells:
+    """Run a cell with magics, with the code that they run as a part of it."""
+    try:
+        with code_of_magics(step.filename, step.cell.source, step.keeps):
+            value = yield from _step(step, call, recorder)
+    finally:
+        inner = kept(call.namespace)
+    return inner if value is None else value
 
 
 def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:

@@ -22,6 +22,7 @@ from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.source import parse, python_source
 from restified_magics.in_process.history import looks_back
 from restified_magics.wire.annotated import annotation_of
+from restified_magics.wire.magic_code import as_lines, is_magic
 from restified_magics.wire.once import assigned_once
 
 __all__ = ["Assignment", "Program", "Step", "adopt", "cell_of", "compiled", "nested_code"]
@@ -37,6 +38,7 @@ _NEEDS_MAIN = re.compile(
 )
 _IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
 _NEEDS_SHELL = re.compile(r"get_ipython|IPython")
+_MAGICS = frozenset(("run_line_magic", "run_cell_magic"))
 _PROMPTS = re.compile(r"getpass|breakpoint|pdb")
 _USES_LOOP = re.compile(
     r"create_task|ensure_future|event_loop|running_loop|TaskGroup|Future\(|call_soon|call_later"
@@ -71,6 +73,8 @@ class Step:
         plain: it has only `body` and `last`, and neither awaits: it can run with no more ado.
         on_loop: it does not await, but makes tasks for a cell that does.
         captures: it is a cell of ``%%capture``, which would hide that it failed.
+        magics: it calls magics, which may run code that stands in the cell.
+        keeps: in a `return` cell that ends in a magic, its line.
     """
 
     cell: Cell
@@ -86,6 +90,8 @@ class Step:
     plain: bool = False
     on_loop: bool = False
     captures: bool = False
+    magics: bool = False
+    keeps: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -230,6 +236,7 @@ def _step(
         last = make(value) if value is not None else None
         pieces = tuple(_pieces(before, cell, sites, make))
         captures = cell.source.lstrip().startswith("%%capture")
+        magics = automagic[1] is not None or any(_calls_magics(code) for code in (body, last))
         step = Step(
             cell,
             filename,
@@ -241,15 +248,26 @@ def _step(
             name=automagic[0],
             automagic=automagic[1],
             captures=captures,
+            magics=magics,
+            keeps=_keeps(value, automagic[1]) if cell.role == "return" else None,
             plain=cell.role != "parameters"
             and (body is not None or last is not None)
-            and not (pieces or captures)
-            and automagic[1] is None
+            and not (pieces or magics)
             and not (_awaits(body) or _awaits(last)),
         )
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if automagic[1] is not None:
-            return Step(cell, filename, name=automagic[0], automagic=automagic[1]), flags
+            returns = cell.role == "return"
+            keeps = 1 if returns else None
+            return Step(
+                cell,
+                filename,
+                returns=returns,
+                name=automagic[0],
+                automagic=automagic[1],
+                magics=True,
+                keeps=keeps,
+            ), flags
         if isinstance(error, SyntaxError):
             error.filename = filename
         error.__traceback__ = None
@@ -290,7 +308,7 @@ def _parts(tree: ast.Module, *, returns: bool) -> tuple[list[ast.stmt], ast.expr
         return [], None
     *before, last = tree.body
     if isinstance(last, ast.Expr):
-        return before, _as_lines(last.value) if returns else last.value
+        return before, as_lines(last.value) if returns else last.value
     if returns and isinstance(last, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
         body, value, ends = assigned_once(last)
         if ends is None:
@@ -306,18 +324,15 @@ _KEPT = "<value>"
 _KEPT_VALUE = ast.parse(f"__import__('builtins').globals().pop({_KEPT!r})", mode="eval").body
 
 
-def _as_lines(value: ast.expr) -> ast.expr:
-    """``!cmd`` at the end of a `return` cell gives its output lines, as ``x = !cmd`` does."""
-    if (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Attribute)
-        and value.func.attr == "system"
-        and isinstance(value.func.value, ast.Call)
-        and isinstance(value.func.value.func, ast.Name)
-        and value.func.value.func.id == "get_ipython"
-    ):
-        value.func.attr = "getoutput"
-    return value
+def _calls_magics(code: types.CodeType | None) -> bool:
+    return code is not None and not _MAGICS.isdisjoint(code.co_names)
+
+
+def _keeps(value: ast.expr | None, automagic: types.CodeType | None) -> int | None:
+    """The line of the magic in which a `return` cell ends, or None where it ends in something else."""
+    if automagic is not None:
+        return 1
+    return value.lineno if value is not None and is_magic(value) else None
 
 
 def _pieces(

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from restified_magics.core.calls import current_call
+from restified_magics.wire.magic_code import MagicCode
 
 __all__ = [
     "GLOBALS",
     "SESSION_GLOBALS",
     "InstalledShell",
+    "code_of_magics",
     "failures_raised",
     "has_line_magic",
     "prompts_refused",
@@ -129,6 +131,27 @@ def failures_raised() -> Iterator[None]:
         instance.events.unregister("post_run_cell", look)
     for error in seen:
         raise error
+
+
+@contextlib.contextmanager
+def code_of_magics(filename: str, source: str, keeps: int | None) -> Iterator[None]:
+    """Compile what the magics of a cell run as the part of the cell that it is.
+
+    Args:
+        filename: under which the cell is compiled.
+        source: the cell.
+        keeps: the line of the magic that gives the value of the cell, or None.
+    """
+    instance, call = shell(), current_call()
+    before = instance.compile
+    code = instance.compile = MagicCode(before, source, lambda: current_call() is call)
+    code.filename, code.keeps = filename, keeps
+    try:
+        yield
+    finally:
+        code.filename = None
+        if instance.compile is code:  # a call that was left to itself may end after the next one began
+            instance.compile = before
 
 
 def has_line_magic(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from restified_magics.core.notebook import Cell
 from restified_magics.errors import CellError, RestifiedError, show_as
 from restified_magics.in_process.program import cell_of
+from restified_magics.wire.magic_code import through_magics
 
 __all__ = ["Frame", "Raised", "cell_error", "from_first_cell", "message", "raised", "show_cells_only"]
 
@@ -74,7 +75,7 @@ def raised(error: BaseException) -> Raised:
     return Raised(
         ename=type(error).__name__,
         evalue=message(error),
-        frames=[_frame_of(code, number) for code, number in _frames(error)],
+        frames=_without_magics([_frame_of(code, number) for code, number in _frames(error)]),
         # without its own frames, and with all that there is of the members of an exception group
         last="".join(traceback.format_exception(type(error), error, None, chain=False))
         .rstrip("\n")
@@ -96,9 +97,9 @@ def cell_error(error: Raised, cell: Cell, notebook: str) -> CellError:
     """
     own = (notebook, cell.number)
     in_cells = [frame for frame in error.frames if frame.cell]
-    line = next((frame.line for frame in in_cells if frame.cell == own), error.line)
+    line = error.line or next((frame.line for frame in in_cells if frame.cell == own), None)
     where = ""
-    if in_cells:
+    if in_cells and error.line is None:
         deepest = in_cells[-1]
         if deepest.cell and (deepest.cell, deepest.line) != (own, line):
             where = f" (raised in {deepest.function}, {_place(deepest.cell, notebook)}, line {deepest.line})"
@@ -166,6 +167,18 @@ def _hidden(filename: str) -> bool:
 def _frame_of(code: types.CodeType, number: int) -> Frame:
     lines = linecache.getlines(code.co_filename)
     return Frame(code.co_filename, code.co_name, number, lines, cell_of(code.co_filename))
+
+
+def _without_magics(frames: list[Frame]) -> list[Frame]:
+    """The frames without those that only lead to what a magic runs, which stands in the same cell."""
+    listed = [
+        (frame.filename, frame.function, frame.line, "".join(frame.lines) if frame.cell else "")
+        for frame in frames
+    ]
+    return [
+        frames[place]._replace(function=frames[number].function, line=line)
+        for place, number, line in through_magics(listed)
+    ]
 
 
 def _text(error: Raised) -> Iterator[str]:

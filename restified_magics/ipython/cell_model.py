@@ -14,8 +14,9 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from restified_magics.core.endings import ends_without_value
 from restified_magics.core.notebook import write_notebook
-from restified_magics.core.source import has_value, parse, python_source
+from restified_magics.core.source import parse, python_source
 
 __all__ = ["save_cell_model", "tagged_notebook"]
 
@@ -65,7 +66,7 @@ def tagged_notebook(name: str, body: str) -> dict[str, Any]:
         lines = body.split("\n")
     text = _Text(source_lines, lines, statements)
     last = len(statements) - 1
-    if not has_value(statements[last]):
+    if ends_without_value(statements[last]) is not None:
         end = ast.unparse(statements[last]).splitlines()[0]
         raise UsageError(
             f"line {statements[last].lineno + 1} of the cell, `{end}`, "

@@ -25,6 +25,7 @@ from typing import Any
 
 from .annotated import annotation_of
 from .encoding import Unencodable, pack, unpack
+from .magic_code import MagicCode, as_lines, is_magic, kept, through_magics
 from .once import assigned_once
 
 __all__ = ["EVENT", "call", "install"]
@@ -100,11 +101,13 @@ class _Call:
     def __init__(self, request, buffers):
         self.nonce = request["nonce"]
         self.cells = request["cells"]
+        self.sources = {cell["number"]: cell["source"] for cell in self.cells}
         self.record = request["record"]
         self.params = request["params"]
         self.buffers = buffers
         self.files = {}
-        self.above = {}
+        self.magic_code: Any = None
+        self.named = True
         self.metadata = _publisher.session.metadata
         os.environ["RESTIFIED_MAGICS_CHAIN"] = request["chain"]
         self.cell: Any = None
@@ -148,13 +151,14 @@ class _Call:
         except Exception:
             code, problem = source, sys.exc_info()
         options = {"transformed_cell": code, "preprocessing_exc_tuple": problem}
-        self.todo = cell
+        self.todo, self.named = cell, False
         self.shown = result = None
         _count_from(cell["count"])
         awaits = "await" in code or "async" in code  # asking IPython compiles the cell once more
         awaits = awaits and _shell.should_run_async(source, **options)
+        interrupts = _awaits_cancelled() if awaits else _interrupted_at_once()
         try:
-            with _awaits_cancelled() if awaits else _interrupted_at_once(), _seen() as hidden:
+            with interrupts, _seen() as hidden, self.magics(cell, code):
                 result = await _shell.run_cell_async(source, store_history=True, **options)
         except Exception:
             if self.shown is None:
@@ -171,6 +175,23 @@ class _Call:
                     stream.flush()
         error = result.error_before_exec or result.error_in_exec
         return hidden[0] if error is None and hidden and source.lstrip().startswith("%%capture") else error
+
+    @contextlib.contextmanager
+    def magics(self, cell, code):
+        """Compile what the magics of a cell run as the part of the cell that it is."""
+        if "get_ipython" not in code:
+            yield
+            return
+        before = _shell.compile
+        self.magic_code = _shell.compile = MagicCode(before, cell["source"])
+        try:
+            yield
+        finally:
+            self.magic_code.filename = None
+            _shell.compile, self.magic_code = before, None
+            inner = kept(_shell.user_ns)
+            if self.value is None:
+                self.value = inner
 
     def give_back(self):
         """Send the value of the `return` cell."""
@@ -233,6 +254,8 @@ class _Call:
             )
             body = []
         if cell["returns"] and body:
+            if self.magic_code is not None and isinstance(body[-1], ast.Expr) and is_magic(body[-1].value):
+                self.magic_code.keeps = body[-1].lineno
             _keep_value(body)
         tree.body = body
         return tree
@@ -265,11 +288,11 @@ class _Call:
         return {
             "ename": type(error).__name__,
             "evalue": _message(error),
-            "frames": list(self.frames(error.__traceback__)),
+            "frames": self.frames(error.__traceback__),
             "last": last.rstrip("\n").split("\n"),
             "cause": None if cause is None else self.told(cause, depth + 1),
             "explicit": error.__cause__ is not None,
-            "line": error.lineno + self.above[error.filename] if own and error.lineno else None,
+            "line": error.lineno if own else None,
             "told": nested,
         }
 
@@ -277,13 +300,21 @@ class _Call:
         """The frames from the first cell on, without IPython's own."""
         while found is not None and found.tb_frame.f_code.co_filename not in self.files:
             found = found.tb_next
+        frames = []
         while found is not None:
-            code, line = found.tb_frame.f_code, found.tb_lineno
+            code = found.tb_frame.f_code
             name = code.co_filename
             if not name.startswith("<_restified") and os.sep + "IPython" + os.sep + "core" not in name:
-                text = "" if name in self.files else linecache.getline(name, line)
-                yield [self.files.get(name), name, code.co_name, line + self.above.get(name, 0), text]
+                frames.append(
+                    (name, code.co_name, found.tb_lineno, self.sources.get(self.files.get(name), ""))
+                )
             found = found.tb_next
+        told = []
+        for place, number, line in through_magics(frames):
+            name = frames[place][0]
+            text = "" if name in self.files else linecache.getline(name, line)
+            told.append([self.files.get(name), name, frames[number][1], line, text])
+        return told
 
 
 def _shared(path):
@@ -325,15 +356,7 @@ def _keep_value(body):
     """Have the value of the last statement kept: of an expression, or what was just assigned."""
     last = body[-1]
     if isinstance(last, ast.Expr):
-        value = last.value
-        if (
-            isinstance(value, ast.Call)
-            and isinstance(value.func, ast.Attribute)
-            and value.func.attr == "system"
-            and isinstance(value.func.value, ast.Call)
-            and getattr(value.func.value.func, "id", None) == "get_ipython"
-        ):
-            value.func.attr = "getoutput"  # `!cmd` gives its lines, as `x = !cmd` does
+        value = as_lines(last.value)  # `!cmd` gives its lines, as `x = !cmd` does
         last.value = ast.copy_location(_ours("keep", value), value)
         return
     if isinstance(last, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
@@ -427,17 +450,14 @@ def _remembering(get_code_name):
 
     def named(raw_code, *args, **options):
         name = get_code_name(raw_code, *args, **options)
-        if _running is not None and _running.cell is not None:
+        if _running is not None and not _running.named:  # others are of what the cell runs
+            _running.named = True
             _running.files[name] = _running.cell["number"]
-            _running.above[name] = _lines_above(raw_code.rstrip(), _running.cell["source"].rstrip())
+            if _running.magic_code is not None:
+                _running.magic_code.filename = name
         return name
 
     return named
-
-
-def _lines_above(code, source):
-    """The lines of the cell above code that a magic runs, such as what is below ``%%capture``."""
-    return source[: -len(code)].count("\n") if code and source.endswith(code) else 0
 
 
 def _close_figure(value):
