@@ -797,13 +797,21 @@ def test_a_phone_with_forty_parameters(voila, visit, scheme):
     done(page)
 
 
-def test_the_list_of_a_folder_fetches_nothing_from_outside(voila, browser):
-    """At the root of the server of a folder are its notebooks, to click on; no other machine is asked."""
-    visitor = Visit(browser)
-    visitor.page.goto(voila.removesuffix("voila/render/"))
-    visitor.page.get_by_text("area.ipynb", exact=True).wait_for()
-    assert [told for told in visitor.wrong if told.startswith("fetched")] == []
-    visitor.context.close()
+def test_the_list_of_a_folder(folder, visit):
+    """Links to what is there, folders first, whatever it is called; nothing is fetched, and nothing goes wrong."""
+    (folder / "more" / "odd # names?").mkdir(parents=True)
+    (folder / "more" / "100% <b>.ipynb").write_text(json.dumps(MODELS["area"]))
+    (folder / "more" / "notes.txt").write_text("")
+    with dashboard(folder / "more", "--theme=dark") as url:
+        page = visit(url)
+        expect(page).to_have_title("Notebooks")
+        expect(page.get_by_role("listitem")).to_have_text(["odd # names?/", "100% <b>.ipynb"])
+        page.get_by_role("link", name="odd # names?").click()
+        expect(page.get_by_text("There is no notebook in this folder.")).to_be_visible()
+        page.get_by_role("navigation").get_by_role("link", name="Notebooks").click()
+        page.get_by_role("link", name="100% <b>.ipynb").click()
+        expect(page.get_by_label("Height")).to_have_value("2")
+        page.close()  # before its server goes
 
 
 def test_a_single_file(folder, visit):
