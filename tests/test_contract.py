@@ -300,6 +300,21 @@ def test_the_line_of_an_error_below_a_magic(make, source, line, function):
         assert f"----> {line} {error.source_line}" in shown
 
 
+def test_magics_about_names_know_those_of_the_cells(make):
+    """`%who_ls` lists what the cells have made, and not what every notebook finds; `%xdel` takes one away."""
+    model = make(
+        "a = 1\nb = 2000", "before = %who_ls", "%xdel b", "after = %who_ls", returns("before, after")
+    )
+    assert list(map(list, model())) == [["a", "b"], ["a", "before"]]
+
+
+def test_what_is_stored_is_there_in_the_next_call(make):
+    """`%store` keeps values where the sessions of the user have them, in plain Python too."""
+    make("restified_stored = 42", "%store restified_stored")()
+    model = make("%store -r restified_stored", "%store -d restified_stored", returns("restified_stored"))
+    assert model() == 42
+
+
 def test_code_that_a_cell_gives_to_the_shell_is_not_taken_for_its_lines(make):
     """Only what stands below a magic has the lines of the cell."""
     with pytest.raises(CellError) as caught:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from restified_magics.in_process.local_modules import swap_in
+from restified_magics.in_process.shell import GLOBALS
 
 __all__ = ["Hold", "held", "held_async", "release"]
 
@@ -210,7 +211,7 @@ def _apply(hold: Hold) -> Callable[[], None]:
     argv, arguments = sys.argv, list(sys.argv)
     main = sys.modules.get("__main__")
     shell = hold.shell
-    names = (shell.user_module, shell.user_ns) if shell is not None else None
+    names = (shell.user_module, shell.user_ns, shell.user_ns_hidden) if shell is not None else None
     swap_out: Callable[[], None] | None = None
     if hold.folder is not None:
         if hold.folder != folder:
@@ -221,11 +222,15 @@ def _apply(hold: Hold) -> Callable[[], None]:
     if hold.main is not None:
         sys.modules["__main__"] = hold.main
         if shell is not None:
-            shell.user_module, shell.user_ns = hold.main, hold.main.__dict__
+            own = hold.main.__dict__
+            shell.user_module, shell.user_ns = hold.main, own
+            # what `%who` does not list: names that the cells have not made
+            hidden = {**GLOBALS, "In": own.get("_ih"), "Out": own.get("_oh")}
+            shell.user_ns_hidden = {**shell.user_ns_hidden, **hidden}
 
     def undo() -> None:
         if shell is not None and names is not None:
-            shell.user_module, shell.user_ns = names
+            shell.user_module, shell.user_ns, shell.user_ns_hidden = names
         if main is not None:
             sys.modules["__main__"] = main
         if swap_out is not None:

@@ -51,18 +51,37 @@ def _private_shell() -> Any:
         if _private is None:
             import tempfile
 
-            from IPython.core.interactiveshell import InteractiveShell
+            from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
             from IPython.core.profiledir import ProfileDir
             from traitlets.config import Config
 
             class CallShell(InteractiveShell):  # type: ignore[misc]
                 """A shell for calls in plain Python: it has no windows, and changes no backend."""
 
+                _stored: Any = None
+                last_execution_result: Any
+
                 def enable_gui(self, gui: str | None = None) -> None:
                     pass
 
                 def enable_matplotlib(self, gui: str | None = None) -> tuple[str | None, str]:
                     return gui, "inline"  # figures of a call are displayed after each cell in any case
+
+                @property
+                def db(self) -> Any:
+                    """What `%store` has kept in the user's own sessions, looked up when it is asked for."""
+                    if self._stored is None:
+                        self._stored = _stored_by_sessions()
+                    return self._stored
+
+                @db.setter
+                def db(self, value: object) -> None:
+                    """IPython before 9 gives it one in its own folder, which nobody else sees."""
+
+                def del_var(self, varname: str, by_name: bool = False) -> None:
+                    if self.last_execution_result is None:  # `%xdel` looks there: nobody has typed anything
+                        self.last_execution_result = ExecutionResult(None)
+                    super().del_var(varname, by_name)
 
             folder = tempfile.TemporaryDirectory(prefix="restified-ipython-")
             atexit.register(folder.cleanup)
@@ -75,9 +94,22 @@ def _private_shell() -> Any:
                     profile_dir=ProfileDir.create_profile_dir(folder.name),
                     user_module=types.ModuleType("__main__"),
                 )
+                _private.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
             finally:
                 sys.modules["__main__"], sys.displayhook, sys.path[:] = main, hook, path
         return _private
+
+
+def _stored_by_sessions() -> Any:
+    import importlib
+
+    from IPython.paths import get_ipython_dir
+
+    try:
+        pickleshare = importlib.import_module("IPython.external.pickleshare")
+    except ImportError:  # IPython 8
+        pickleshare = importlib.import_module("pickleshare")
+    return pickleshare.PickleShareDB(os.path.join(get_ipython_dir(), "profile_default", "db"))
 
 
 class InstalledShell:

@@ -64,7 +64,8 @@ def install(shell, mark):
     shell.ast_transformers.append(_Rewriter())
     shell.showtraceback = _forgiving(shell.showtraceback)
     shell.compile.get_code_name = _remembering(shell.compile.get_code_name)
-    shell.user_ns["exit"] = shell.user_ns["quit"] = _end_call
+    for names in (shell.user_ns, shell.user_ns_hidden):  # the latter is what `%who` does not list
+        names["exit"] = names["quit"] = _end_call
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:
         kernel.raw_input, kernel.getpass = (
