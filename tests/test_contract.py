@@ -56,6 +56,19 @@ def test_value_replaces_the_assigned_one_at_the_assignment(make):
     assert tuple(model()) == (1, 2, 3)
 
 
+def test_a_moment_with_a_time_zone_is_given_as_text(make):
+    """It is the same moment in the cells of every Model, and in the executed copy that is called again."""
+    model = make(
+        parameters("from datetime import datetime\nwhen: datetime = datetime(2020, 1, 1)"),
+        returns("when.isoformat(), repr(when.tzinfo)"),
+    )
+    result = model.run({"when": "2024-02-29T10:00:00+02:00"})
+    told = ("2024-02-29T10:00:00+02:00", "datetime.timezone(datetime.timedelta(seconds=7200))")
+    assert tuple(result.value) == told
+    assert "was given as" not in result.notebook.cells[0].source
+    assert tuple(make(result.notebook)()) == told
+
+
 def test_a_value_without_a_name_is_refused(make):
     """The error says how values are given, by the first name that is free."""
     model = make(parameters("x = 1; y = 2"), returns("x, y"), name="pair")

@@ -21,6 +21,8 @@ from restified_magics.core.filling import written
 from restified_magics.core.spelling import spelled_out
 from restified_magics.signature.languages import language_of
 
+MOMENT = datetime.datetime(2026, 2, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+
 
 def filled(source, **params):
     """The parameters cell of the executed copy."""
@@ -43,6 +45,8 @@ def filled(source, **params):
         ("o = {\n    'k': 1,  # one\n}\nm = 2", {"o": {"k": 2}}, "o = {'k': 2}\nm = 2"),
         ("n = 15 #@param {type: \"integer\"}", {"n": 20}, "n = 20 #@param {type: \"integer\"}"),
         ("from datetime import date\nd = date(2026, 1, 31)", {"d": datetime.date(2026, 2, 1)}, "from datetime import date\nd = date(2026, 2, 1)"),
+        ("import datetime as dt\nt = dt.datetime(2026, 1, 31)", {"t": MOMENT}, "import datetime as dt\nt = dt.datetime(2026, 2, 1, 0, 0, tzinfo=dt.timezone(dt.timedelta(seconds=7200)))"),
+        ("from datetime import datetime\nt = datetime(2026, 1, 31)", {"t": MOMENT.astimezone(datetime.UTC)}, "from datetime import datetime\nt = datetime(2026, 1, 31, 22, 0, tzinfo=__import__('datetime').timezone.utc)"),
         ("files = !echo a\nn = 1", {"files": ["b"], "n": 2}, "files = ['b']\nn = 2"),
     ],
 )  # fmt: skip
@@ -62,6 +66,7 @@ VALUES = [
     set(),
     datetime.date(2026, 1, 31),
     datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC),
+    datetime.time(12, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=-2), "'); import os #")),
     datetime.timedelta(hours=1),
     decimal.Decimal("1.10"),
     pathlib.Path("a/b"),

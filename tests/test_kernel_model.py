@@ -22,6 +22,7 @@ import uuid
 import psutil
 import pytest
 from conftest import ROOT, cell, node, parameters, returns
+from pydantic import TypeAdapter
 
 from restified_magics import CellError, KernelModel, ModelTimeout, NotebookError, ParameterError
 from restified_magics.errors import KernelDied, ReturnError
@@ -128,6 +129,7 @@ VALUES = [
     [1, [2, {"a": (3, {4})}]],
     {1: "x", ("a", 2): None, "$": 3},
     datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.UTC),
+    TypeAdapter(datetime.datetime).validate_python("2024-02-29T12:30:00-02:00"),
     datetime.timedelta(days=1, microseconds=3),
     decimal.Decimal("1.10"),
     pathlib.PurePosixPath("a/b"),

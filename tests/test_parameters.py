@@ -21,7 +21,7 @@ import pytest
 from annotated_types import Ge, Gt, Len, Lt, MultipleOf
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import HttpUrl, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, HttpUrl, TypeAdapter, ValidationError
 
 from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError
@@ -144,6 +144,17 @@ def test_a_declared_type_coerces(type_: Any, value: Any, result: Any) -> None:
     got = declared(type_).coerce(value)
     assert got == result
     assert type(got) is type(result)
+
+
+@pytest.mark.parametrize("type_", [datetime.datetime, AwareDatetime, datetime.datetime | None])
+def test_a_moment_has_a_time_zone_of_the_standard_library(type_: Any) -> None:
+    """pydantic reads text with a zone of its own, which no other process could be sent."""
+    got = declared(type_).coerce("2024-02-29T10:00:00+02:00")
+    assert repr(got.tzinfo) == "datetime.timezone(datetime.timedelta(seconds=7200))"
+    assert declared(type_).coerce("2024-02-29T10:00:00Z").tzinfo is datetime.UTC
+    inside = declared(dict[str, list[type_]]).coerce({"a": ["2024-02-29T10:00:00Z"]})["a"][0]
+    assert inside.tzinfo is datetime.UTC
+    assert declared(datetime.time).coerce("10:00Z").tzinfo is datetime.UTC
 
 
 @pytest.mark.parametrize(

@@ -136,14 +136,42 @@ def given(packed: str) -> Any:
 def _called(value: Any, like: ast.expr | None) -> str | None:
     """A date, a path … as a call of its type."""
     module = _CALLS.get(type(value))
-    if module is None or getattr(value, "tzinfo", None) is not None:
+    zone = getattr(value, "tzinfo", None)
+    if module is None or type(zone) not in (datetime.timezone, type(None)):
         return None
+    if zone is not None:
+        return _zoned(value, like)
     name, arguments = repr(value).removeprefix(f"{module}.").split("(", 1)
     function = ast.unparse(like.func) if isinstance(like, ast.Call) else ""
     name = "Path" if module == "pathlib" and "Pure" not in name else name
     if function.rpartition(".")[2] == name:
         return f"{function}({arguments}"
     return f"__import__({module!r}).{name}({arguments}"
+
+
+def _zoned(value: datetime.datetime | datetime.time, like: ast.expr | None) -> str:
+    """A moment or a time of day with its offset from UTC: its ``repr``, in which the module is a name."""
+    call = ast.parse(repr(value), mode="eval").body
+    function = like.func if isinstance(like, ast.Call) else None
+    name = type(value).__name__
+    module: ast.expr = ast.Call(ast.Name("__import__"), [ast.Constant("datetime")], [])
+    if isinstance(function, ast.Attribute) and function.attr == name:
+        module = function.value
+    made = _In(module).visit(call)
+    if isinstance(function, ast.Name) and function.id == name:
+        made.func = function
+    return ast.unparse(made)
+
+
+class _In(ast.NodeTransformer):
+    """Puts an expression in the place of each name."""
+
+    def __init__(self, module: ast.expr) -> None:
+        self._module = module
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        del node
+        return self._module
 
 
 def _packed(value: Any) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 from restified_magics.core.telling import explain, is_same, made_like, nearest, shorten
 from restified_magics.signature.enums import mentions_enum, own_member
 from restified_magics.signature.plain_types import PLAIN_TYPES, alternatives, ends_of, quick_check
+from restified_magics.signature.zones import may_have_zones, with_plain_zones
 
 __all__ = ["MISSING", "Parameter", "bind", "unknown"]
 
@@ -220,6 +221,10 @@ class Parameter:
         except Exception:  # noqa: BLE001  (a type that pydantic has no idea of is not enforced)
             return None
 
+    @cached_property
+    def _has_zones(self) -> bool:
+        return may_have_zones(self.type)
+
     def _validated(self, value: Any) -> Any:
         if self.type in (Any, object):
             return value
@@ -229,7 +234,10 @@ class Parameter:
             if getattr(value, "shape", None) == () and value.dtype.kind in "biufc":
                 value = value.item()  # a numpy scalar is as good as Python's own number
             validate = self._validator
-            return value if validate is None else validate(value)
+            if validate is None:
+                return value
+            read = validate(value)
+            return with_plain_zones(read) if self._has_zones else read
         except Exception as error:  # noqa: BLE001  (also what a strange object's own methods raise)
             raise ValueError(explain(error, value)) from None
 

@@ -70,6 +70,12 @@ def _to_time(value, _):
     }
 
 
+def _of_timezone(got, _):
+    offset = datetime.timedelta(seconds=got["seconds"])
+    made = datetime.timezone(offset)  # which has a name that it was not given
+    return made if made.tzname(None) == got["name"] else datetime.timezone(offset, got["name"])
+
+
 def _of_factory(got, decoder):
     factories = {"list": list, "dict": dict, "set": set, "int": int, "str": str, "float": float}
     return collections.defaultdict(factories.get(got["factory"]), _of_pairs(got, decoder))
@@ -151,11 +157,7 @@ register(
     "timezone",
     datetime.timezone,
     lambda value, _: {"seconds": value.utcoffset(None).total_seconds(), "name": value.tzname(None)},
-    lambda got, _: (
-        datetime.timezone(datetime.timedelta(seconds=got["seconds"]), got["name"])
-        if got["seconds"] or got["name"] != "UTC"
-        else datetime.UTC
-    ),
+    _of_timezone,
 )
 _by_text("Decimal", decimal.Decimal)
 _by_text("Fraction", fractions.Fraction)
@@ -201,4 +203,22 @@ register(
     _is_zone,
     lambda value, _: {"key": getattr(value, "key", getattr(value, "zone", None))},
     _of_zone,
+)
+
+
+def _is_offset(value) -> bool:
+    """Whether it is a zone of a library's own with one offset for ever, as those of pydantic."""
+    if not isinstance(value, datetime.tzinfo):
+        return False
+    try:
+        return value.utcoffset(None) is not None
+    except Exception:  # a library's object may fail in any way
+        return False
+
+
+register(
+    "offset",
+    _is_offset,
+    lambda value, encoder: encoder.encode(datetime.timezone(value.utcoffset(None))),
+    None,
 )
