@@ -278,6 +278,32 @@ def test_whatever_a_watcher_raises_the_wait_ends(make):
     assert controller.complaints == ["the form could not be brought up to date: SystemExit: "]
 
 
+class UnprintableError(Exception):
+    """Even its message raises."""
+
+    def __str__(self):
+        raise ValueError
+
+
+def test_an_exception_without_a_message_is_told_and_keeps_nobody_else_from_the_value(make, caplog):
+    """Whatever a receiver raises, the page and the log have a complaint, and later receivers the value."""
+
+    def receiver(value):
+        raise UnprintableError
+
+    fields = Fields(n=3)
+    controller = make(DOUBLE, fields)
+    got = []
+    controller.on_result(receiver)
+    controller.on_result(got.append)
+    controller.start()
+    assert controller.wait(60)
+    assert controller.complaints == [
+        "on_result receiver: UnprintableError: <its message raised ValueError>",
+    ]
+    assert got == [6]
+
+
 def test_a_closed_controller_runs_nothing(make):
     """Neither by a press of Run nor by a change."""
     controller = make(DOUBLE, Fields(), auto=True)

@@ -17,7 +17,9 @@ from restified_magics.core.model import Model
 from restified_magics.core.progress import Progress
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
+from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError
+from restified_magics.in_process.tracebacks import message
 from restified_magics.widgets.cutting import LONGEST_LINE, cut
 from restified_magics.widgets.log import log
 
@@ -227,7 +229,7 @@ class Controller:
 
     def complain(self, doing: str, error: BaseException) -> None:
         """Tell the page and the log of an exception that nobody caught."""
-        text = cut(f"{doing}: {type(error).__name__}: {error}", LONGEST_LINE)
+        text = cut(f"{doing}: {type(error).__name__}: {message(error)}", LONGEST_LINE)
         if text not in self.complaints:  # what fails at every look is told once
             log().error("%s: %s", self.model.name, doing, exc_info=error)
             self.complaints.append(text)
@@ -287,7 +289,7 @@ class Controller:
             try:
                 receiver(run.result.value)
             except BaseException as error:  # noqa: BLE001 - whoever it is from, the page goes on
-                self.complain(f"on_result {getattr(receiver, '__name__', receiver)}", error)
+                self.complain(f"on_result {getattr(receiver, '__name__', None) or shorten(receiver)}", error)
 
     def _tell(self) -> None:
         for watcher in list(self._watchers):
