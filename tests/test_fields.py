@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, SecretStr
 from restified_magics import Parameter
 from restified_magics.signature.enums import IsoDate, notebook_enum
 from restified_magics.signature.parameters import MISSING
+from restified_magics.widgets.entries import FieldEntry
 from restified_magics.widgets.fields import make_field
 from restified_magics.widgets.raw_values import Upload
 
@@ -269,6 +270,89 @@ def test_an_expression_stays_the_notebooks():
     assert field.blank == "date.today()"
     assert field.read("") is MISSING
     assert field.read("2026-01-31") == dt.date(2026, 1, 31)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        declared(dt.date | None, expression="date.today()"),
+        declared(int | None, expression="len('abc')"),
+        declared(bool | None, expression="bool(1)"),
+        declared(Literal["a"] | None, expression="f()", choices=("a",)),
+        declared(AwareDatetime | None, expression="f()"),
+        declared(tuple[int, int] | None, expression="f()"),
+        declared(pathlib.Path | None, expression="f()"),
+        declared(list[int] | None, expression="f()"),
+        declared(dict | None, expression="f()"),
+        declared(Annotated[str, IsoDate()] | None, expression="f()"),
+        Parameter("x", expression="f()"),
+    ],
+    ids=str,
+)
+def test_none_is_another_value_than_that_of_an_expression(parameter):
+    """Where the call works the default out, None can be given; untouched is what the notebook says."""
+    field = make_field(parameter)
+    assert field.read(field.initial) is MISSING
+    entry = FieldEntry(field)
+    entry.set(None)
+    assert entry.raw != field.initial
+    assert entry.read() is None
+    assert field.read(None) is MISSING
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        declared(str | None, expression="f()"),
+        declared(dt.date, expression="date.today()"),
+        declared(bytes | None, expression="f()"),
+        declared(set[Literal["a"]] | None, expression="f()"),
+        Parameter("x", expression="f()", choices=("a", "b")),
+    ],
+    ids=str,
+)
+def test_none_is_refused_where_no_control_shows_it(parameter):
+    """It is never taken for the expression of the notebook."""
+    entry = FieldEntry(make_field(parameter))
+    with pytest.raises(ValueError, match="cannot show None"):
+        entry.set(None)
+    assert entry.read() is MISSING
+
+
+@pytest.mark.parametrize(
+    ("parameter", "none"),
+    [
+        (declared(str | None), None),
+        (declared(int | None), None),
+        (declared(bool | None), "2"),
+        (declared(Literal["a"] | None, choices=("a",)), "1"),
+        (declared(dt.date | None), None),
+        (declared(AwareDatetime | None), None),
+        (declared(tuple[int, int] | None), None),
+        (declared(pathlib.Path | None), None),
+        (declared(set[Literal["a"]] | None), None),
+        (declared(dict | None), None),
+    ],
+    ids=str,
+)
+def test_who_has_to_choose_may_choose_none(parameter, none):
+    """An optional value without a default is required as any other: None is a choice, and untouched is none."""
+    field = make_field(parameter)
+    assert field.initial != none
+    with pytest.raises(ValueError, match=r"is required|must have a date"):
+        field.read(field.initial)
+    entry = FieldEntry(field)
+    entry.set(None)
+    assert entry.raw == none
+    assert entry.read() is None
+
+
+def test_an_optional_file_that_is_required_has_to_be_there():
+    """A control for files says no more than its file."""
+    field = make_field(declared(bytes | None))
+    assert field.blank == ""
+    with pytest.raises(ValueError, match="is required"):
+        field.read(field.initial)
 
 
 def test_a_choice_that_is_none():

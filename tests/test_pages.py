@@ -84,6 +84,13 @@ MODELS = {
             + ").items()}"
         ),
     ),
+    "optional": node(
+        parameters(
+            "from typing import Optional\nstart: Optional[int] = len('abc')  # Start\nend: Optional[int]  # End\n"
+            "on: Optional[bool]  # On"
+        ),
+        returns("str([start, end, on])"),
+    ),
     "area": node(
         cell("# Area", kind="markdown"),
         parameters("width = 3.0  # Width [m] (0..10)\nheight = 2  # Height"),
@@ -530,6 +537,24 @@ def test_error_without_source(voila, visit):
     press(page, "Run")
     done(page)
     expect(alert).to_be_hidden()
+
+
+def test_none_is_chosen(voila, visit):
+    """It is another choice than what the notebook works out, and than no choice at all."""
+    page = visit(voila + "optional.ipynb")
+    press(page, "Run")
+    expect(page.locator(".rm-wrong")).to_have_count(2)
+    page.get_by_label("End: none").check()
+    page.get_by_role("combobox").select_option("none")
+    press(page, "Run")
+    done(page)
+    expect(page.get_by_text("'[3, None, None]'")).to_be_visible()
+    expect(page.get_by_text("Empty: none")).to_be_visible()
+    page.get_by_label("Start: as in the notebook").uncheck()
+    page.get_by_label("End required").fill("4")
+    expect(page.get_by_label("End: none")).not_to_be_checked()
+    press(page, "Run")
+    expect(page.get_by_text("'[None, 4, None]'")).to_be_visible()
 
 
 def test_address(voila, visit):

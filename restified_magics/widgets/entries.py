@@ -85,7 +85,7 @@ class FieldEntry(Entry):
         raw = self.field.raw_of(value)
         read = self.field.read(raw)
         if read is MISSING:
-            shows = value is None or (raw is not None and self._is_default(value))
+            shows = raw is None if value is None else raw is not None and self._is_default(value)
         else:
             wanted = self.parameter.enforced.coerce(value)
             shows = is_same(read, wanted) or repr(read) == repr(wanted)

@@ -34,6 +34,8 @@ __all__ = ["Field", "make_field"]
 _EMPTY_IS_BLANK: Final = frozenset(
     {"number", "slider", "date", "time", "datetime", "moment", "pair", "color", "select", "file", "table"}
 )
+# Where nothing but what they hold is ever said.
+_WITHOUT_NONE: Final = frozenset({"select", "file", "table"})
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Field:
         blank: what it means when it is left blank, as words: ``none``, or the expression that the
             notebook has there; empty where a value has to be there.
         empty_is_blank: an empty control is blank, too.
+        empty_is_none: an empty control means None, and not what blank means.
         always: its value is given in each call, also the one that it begins with.
         own: the Model's own parameter, where this one is another: its limits hold, too.
 
@@ -69,6 +72,7 @@ class Field:
     initial: Raw = ""
     blank: str = ""
     empty_is_blank: bool = False
+    empty_is_none: bool = False
     always: bool = False
     own: Parameter | None = None
 
@@ -94,6 +98,8 @@ class Field:
             return MISSING
         if raw is None or (self.empty_is_blank and is_empty(raw)):
             value = self._read_blank()
+        elif self.empty_is_none and is_empty(raw):
+            value = self.parameter.enforced.coerce(None)
         else:
             value = read_raw(self, raw)
         if self.own is not None and value is not MISSING:
@@ -108,9 +114,19 @@ class Field:
         """
         if value is MISSING:
             return self.initial
-        if value is None and self.blank and None not in self.choices:
-            return None
+        if value is None and None not in self.choices:
+            if self.parameter.expression is not None:  # blank means that one
+                return self._raw_of_none()
+            if self.blank:
+                return None
         return written(self, value)
+
+    def _raw_of_none(self) -> Raw:
+        if self.empty_is_none:
+            return ["", ""] if self.kind in ("pair", "moment") else ""
+        if self.kind in ("text", "password") and self.parameter.enforced.type in (Any, object):
+            return "None"
+        raise ValueError("has a field that cannot show None. Give another value")
 
     def raw_of_kept(self, kept: Any) -> Raw:
         """The raw value that a browser kept, where choices are told by what they are called.
@@ -169,6 +185,7 @@ class Field:
             "blank": self.blank,
             "computed": parameter.expression is not None,
             "emptyIsBlank": self.empty_is_blank,
+            "emptyIsNone": self.empty_is_none,
             "placeholder": placeholder if isinstance(placeholder, str) else "",
             "hint": _hint(self),
             "secret": self.secret,
@@ -202,14 +219,25 @@ def make_field(
         own: the Model's own parameter, where this one is another: its limits hold, too.
     """
     kind, choices = control_of(parameter)
-    nullable = parameter.default is None or type(None) in alternatives(parameter.type)
-    blank = parameter.expression or ("none" if nullable and None not in choices else "")
-    if kind == "checkbox" and (blank or parameter.required):
+    optional = type(None) in alternatives(parameter.type)
+    computed = parameter.expression is not None
+    nullable = (parameter.default is None or optional) and None not in choices
+    if kind == "checkbox" and (nullable or computed or parameter.required):
         kind, choices = "select", (True, False)
+    if kind == "select" and optional and nullable and labels is None and (computed or parameter.required):
+        choices, nullable = (*choices, None), False  # blank means something else
+    if kind in ("file", "table") and parameter.required:
+        nullable = False
+    blank = parameter.expression or ("none" if nullable else "")
     if kind == "slider" and (blank or parameter.required):
         kind = "number"
     shown = tuple(labels) if labels is not None else tuple(map(_label_of, choices))
     untyped = parameter.enforced.type in (Any, object)
+    may_be_empty = kind in _EMPTY_IS_BLANK or (
+        kind in ("text", "password") and ((bool(blank) and untyped) or _is_path(parameter))
+    )
+    # who has to choose, or has an expression there, says None in a way of its own
+    apart = optional and nullable and (computed or parameter.required) and kind not in _WITHOUT_NONE
     made = Field(
         parameter,
         kind,
@@ -218,10 +246,16 @@ def make_field(
         blank=blank,
         always=always,
         own=own,
-        empty_is_blank=kind in _EMPTY_IS_BLANK
-        or (kind in ("text", "password") and ((bool(blank) and untyped) or _is_path(parameter))),
+        empty_is_blank=may_be_empty and not apart,
+        empty_is_none=apart and computed and not _takes_empty(parameter, kind),
     )
     return replace(made, initial=_initial(made))
+
+
+def _takes_empty(parameter: Parameter, kind: Kind) -> bool:
+    """Whether an empty control is a value: a text without a character, a choice of none."""
+    takes_text = any(origin(each) is str for each in alternatives(parameter.enforced.type))
+    return kind == "several" or (takes_text and kind not in _EMPTY_IS_BLANK)
 
 
 def _is_path(parameter: Parameter) -> bool:

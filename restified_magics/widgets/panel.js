@@ -289,14 +289,15 @@ function fieldOf(spec, changed, send) {
     : null;
   // a field of a date or a time shows no placeholder
   const hasPlaceholder = !control.group && !NO_PLACEHOLDER.has(spec.kind) && control.focus.placeholder === spec.blank;
-  const toldBeside = spec.blank && !needsBlank && spec.kind !== "select" && !hasPlaceholder;
+  const saidByEmpty = spec.emptyIsNone ? "none" : spec.blank && !needsBlank && spec.kind !== "select" && spec.blank;
+  const toldBeside = saidByEmpty && !hasPlaceholder;
   const element = make(
     "div",
     { class: `rm-field rm-kind-${spec.kind}`, "data-field": spec.name },
     label,
     make("div", { class: "rm-control" }, control.element),
     blank ? make("label", { class: "rm-blank" }, blank, words) : null,
-    toldBeside ? make("div", { class: "rm-help rm-empty", id: `${id}-empty`, text: `Empty: ${spec.blank}` }) : null,
+    toldBeside ? make("div", { class: "rm-help rm-empty", id: `${id}-empty`, text: `Empty: ${saidByEmpty}` }) : null,
     help,
     error,
   );
