@@ -230,6 +230,10 @@ class _Builder:
         """The choices of a dropdown as values, the default among them. Also finds ``free_choice``."""
         choices = list(param.choices or ())
         found["free_choice"] = param.free_choice
+        if param.options.get("widget") == "string" and (default is None or isinstance(default, str)):
+            choices = [
+                choice if choice is None else str(choice) for choice in choices
+            ]  # as Colab writes them
         if param.raw or param.kind in ("integer", "number"):
             try:
                 choices = [self._as_code(choice) for choice in choices]
