@@ -181,6 +181,13 @@ def test_return_on_a_text_cell_is_warned_about(make):
     assert model() is None
 
 
+def test_colabs_parameters_below_a_cell_magic_are_warned_about(make):
+    """Also without a tag: the marks say that they are meant as parameters."""
+    with pytest.warns(UserWarning, match="cell 1: begins with `%%capture`, whose lines are not read"):
+        model = make("%%capture\nn = 1 #@param {type:'integer'}", returns("n"))
+    assert model() == 1
+
+
 def test_parameters_below_a_cell_magic_are_warned_about(make):
     """Its lines are the magic's, and nobody knows whether they are Python."""
     with pytest.warns(UserWarning, match="cell 1: begins with `%%time`, whose lines are not read"):

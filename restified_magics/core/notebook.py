@@ -21,6 +21,7 @@ from restified_magics.core.findings import Finding
 from restified_magics.core.source import parse, python_source
 from restified_magics.errors import NotebookError
 from restified_magics.signature.assignments import ParameterCell
+from restified_magics.signature.comments import PARAM_MARK
 from restified_magics.signature.grammar import ParameterSet, read_parameters
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ __all__ = [
     "upgraded",
     "write_notebook",
 ]
+
+_OF_PYTHON = ("%%capture", "%%time")  # magics of which the lines are Python, and run in the notebook
 
 Role = Literal["text", "code", "parameters", "return", "skip"]
 
@@ -223,7 +226,12 @@ class Notebook:
                     text = f"the tag `{tag}` has no effect. Did you mean `{close[0]}`?"
                     found.append(Finding("tag", text, cell.number))
             magic = cell.source.split(maxsplit=1)[:1]
-            if cell.role == "parameters" and self.is_python and magic and magic[0].startswith("%%"):
+            if (
+                self.is_python
+                and magic
+                and magic[0].startswith("%%")
+                and self._is_for_parameters(cell, magic[0])
+            ):
                 text = (
                     f"begins with `{magic[0]}`, whose lines are not read, so that it has no parameters. "
                     "Move the magic to another cell"
@@ -248,6 +256,12 @@ class Notebook:
             text = f"is never reached, since cell {ends[0].number} returns before it. Keep one tag `return`"
             found += [Finding("unreachable", text, cell.number) for cell in ends[1:]]
         return found
+
+    def _is_for_parameters(self, cell: Cell, magic: str) -> bool:
+        """Whether what stands below a cell magic is meant as parameters: by the tag, or by Colab's marks."""
+        if cell.role == "code" and magic in _OF_PYTHON:
+            return not self.with_role("parameters") and bool(PARAM_MARK.search(cell.source))
+        return cell.role == "parameters"
 
 
 # ------------------------------------------------------------------- reading
