@@ -21,12 +21,20 @@ import pytest
 from annotated_types import Ge, Gt, Len, Lt, MultipleOf
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, HttpUrl, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, HttpUrl, Json, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError
 from restified_magics.signature.enums import notebook_enum, revive
 from restified_magics.signature.parameters import MISSING, Parameter, bind
+
+
+class Person(TypedDict):
+    """What a parameter may be."""
+
+    name: str
+    age: int
 
 
 def declared(type_: Any, **more: Any) -> Parameter:
@@ -182,6 +190,8 @@ def test_a_moment_has_a_time_zone_of_the_standard_library(type_: Any) -> None:
         (Annotated[list[int], Len(0, 1)], [1, 2], "must be at most 1 items long, not [1, 2]"),
         (type(None), 5, "must be None, not 5"),
         (range, 5, "must be an instance of range, not 5"),
+        (Json, [1], "must be JSON text, not [1]"),
+        (list[Person], [{"a": 1}], "at [0] must be a value with 'name' and 'age', not {'a': 1}"),
         (HttpUrl, "x", "must be a valid URL, relative URL without a base, not 'x'"),
         (
             int | list[int],

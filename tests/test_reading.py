@@ -16,10 +16,12 @@ import pytest
 from annotated_types import Ge, Le
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Json
 
 from restified_magics import Parameter, ParameterError
 from restified_magics.signature.enums import IsoDate, notebook_enum
 from restified_magics.signature.reading import as_text, bind_json, bind_text, load_json, read_json, read_text
+from restified_magics.widgets.fields import make_field
 
 Color = notebook_enum("Color", (Enum,), {"RED": 1, "BLUE": "b"})
 Access = notebook_enum("Access", (Flag,), {"READ": 1, "WRITE": 2})
@@ -180,6 +182,43 @@ def test_json(parameter, value, read):
     got = read_json(parameter, value)
     assert got == read
     assert type(got) is type(read)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [
+        (Json, "[1]", [1]),
+        (Json, '"a"', "a"),
+        (Json[list[int]], "[1, 2]", [1, 2]),
+        (Json[dict[str, int]], '{"a": 1}', {"a": 1}),
+        (Json[set[int]] | None, "[1]", {1}),
+        (Json[list[int]] | None, "null", None),
+    ],
+)
+def test_what_pydantic_takes_as_json_is_given_as_text(type_, text, value):
+    """It is for pydantic to read it; a field of a form holds the same text."""
+    parameter = declared(type_)
+    assert read_text(parameter, text) == value
+    assert read_text(parameter, [text]) == value
+    field = make_field(declared(type_, default=None))
+    assert (field.kind, field.read(text)) == ("text", value)
+    assert field.raw_of(text) == text
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "message"),
+    [
+        (Json, "[1", "must be JSON (EOF while parsing a list at line 1 column 2), not '[1'"),
+        (Json[tuple[int, int, int]], "[1]", "must be at least 3 items long, not [1]"),
+        (tuple[int, int], "[1]", "must be at least 2 items long, not [1]"),
+        (Json[int], '"x"', "must be a whole number, not 'x'"),
+    ],
+)
+def test_bad_json_text(type_, text, message):
+    """The words are those of every other value."""
+    with pytest.raises(ValueError, match=r".+") as caught:
+        read_text(declared(type_), text)
+    assert str(caught.value) == message
 
 
 def test_bad_json():

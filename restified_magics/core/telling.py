@@ -87,6 +87,8 @@ def in_words(error: BaseException) -> str:
 
 # What a value must be, by the start of pydantic's error type; the first that fits counts.
 _MUST_BE = {
+    "json_type": "JSON text",
+    "json_invalid": "JSON ({error})",
     "int_": "a whole number",
     "float_": "a number",
     "bool_": "true or false",
@@ -142,9 +144,16 @@ def explain(error: Exception, value: Any) -> str:
         return f"has {error.error_count():,} problems inside: {shorten(value)}"
     places: dict[str, tuple[list[str], Any]] = {}  # the branches of a union fail at one place
     found = error.errors(include_url=False, include_context=True)
+    lacking: dict[tuple[Any, ...], list[Any]] = {}  # all that one thing lacks is told as one
     for problem in found[:_EXPLAINED]:
         wanted, _ = places.setdefault(_place(problem["loc"], value), ([], problem["input"]))
-        if (needed := _needed(problem)) not in wanted:
+        if problem["type"] == "missing" and problem["loc"]:
+            names = lacking.setdefault(problem["loc"][:-1], [])
+            if names:
+                wanted.remove(_whole(names))
+            names.append(problem["loc"][-1])
+            wanted.append(_whole(names))
+        elif (needed := _needed(problem)) not in wanted:
             wanted.append(needed)
     for wanted, _ in places.values():
         if "a number" in wanted and "a whole number" in wanted:
@@ -152,6 +161,13 @@ def explain(error: Exception, value: Any) -> str:
     told = [f"{at}must be {' or '.join(wanted)}, not {shorten(got)}" for at, (wanted, got) in places.items()]
     more = len(told) - 3 if len(found) <= _EXPLAINED else "many"
     return "; ".join(told[:3]) + (f"; and {more} more problems" if len(told) > 3 else "")
+
+
+def _whole(lacking: list[Any]) -> str:
+    """What a value must be that lacks these: fields by name, or the items of a tuple by place."""
+    if isinstance(lacking[-1], int):
+        return f"at least {lacking[-1] + 1} items long"
+    return f"a value with {' and '.join(map(shorten, lacking))}"
 
 
 def _needed(problem: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 from restified_magics.signature.enums import NotebookEnumType
 
-__all__ = ["PLAIN_TYPES", "alternatives", "bare", "ends_of", "origin", "quick_check"]
+__all__ = ["PLAIN_TYPES", "alternatives", "bare", "ends_of", "is_json_text", "origin", "quick_check"]
 
 # Plain types whose own instances pydantic would hand back as they are, so that it need not be asked.
 PLAIN_TYPES = frozenset({int, float, str, bool, bytes, complex, list, tuple, dict, set, frozenset})
@@ -34,6 +34,22 @@ def bare(kind: Any) -> Any:
     while getattr(kind, "__metadata__", None) is not None:
         kind = kind.__origin__
     return kind
+
+
+def is_json_text(kind: Any) -> bool:
+    """Whether a value is given as JSON text, which pydantic reads: its ``Json``, alone or of another type.
+
+    Example:
+        >>> import pydantic
+        >>> is_json_text(pydantic.Json), is_json_text(pydantic.Json[list[int]]), is_json_text(list[int])
+        (True, True, False)
+    """
+    said = (kind, *(type(item) for item in getattr(kind, "__metadata__", ())))
+    # by its name, since most notebooks need no pydantic
+    return any(
+        getattr(cls, "__module__", "") == "pydantic.types" and getattr(cls, "__name__", "") == "Json"
+        for cls in said
+    )
 
 
 def origin(kind: Any) -> Any:

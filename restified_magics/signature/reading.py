@@ -13,6 +13,7 @@ What text means:
 - one of several choices: as it is shown; a member of an Enum by its name or its value.
 - a list, tuple or set: JSON or a Python literal, or items separated by commas.
 - a dict: JSON or a Python literal.
+- JSON text, for pydantic's ``Json``: as it stands.
 - a union: the first of its types that takes it, in the order in which they are written.
 - no type: JSON or a Python literal if it is one, else the text itself. Nothing is ever evaluated.
 """
@@ -36,7 +37,7 @@ from typing import Any, Literal, get_args
 
 from restified_magics.core.telling import shorten
 from restified_magics.signature.parameters import Parameter, bind
-from restified_magics.signature.plain_types import alternatives, bare, origin
+from restified_magics.signature.plain_types import alternatives, bare, is_json_text, origin
 
 __all__ = ["OutOfRange", "as_text", "bind_json", "bind_text", "finite", "load_json", "read_json", "read_text"]
 
@@ -207,7 +208,7 @@ def _read_texts(parameter: Parameter, texts: Sequence[str]) -> Any:
     if len(texts) == 1:
         return read_text(parameter, texts[0])
     for kind in alternatives(parameter.enforced.type):
-        if origin(kind) in _SEVERAL and texts:
+        if origin(kind) in _SEVERAL and texts and not is_json_text(kind):
             kinds = _tuple_types(kind)
             items = [_union(kinds[min(at, len(kinds) - 1)], text) for at, text in enumerate(texts)]
             return parameter.enforced.coerce(items)
@@ -270,7 +271,7 @@ def finite(digits: str) -> float:
 
 def _plain(kind: Any, text: str) -> Any:
     """What a text is by one type, as far as pydantic would not read it from the text itself."""
-    cls = origin(kind)
+    cls = str if is_json_text(kind) else origin(kind)
     if cls is float and (problem := _no_float(text)):  # beside `str` it is text
         raise ValueError(problem)
     if cls in (Any, object):

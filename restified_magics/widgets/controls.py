@@ -13,7 +13,7 @@ from restified_magics.signature.credentials import is_secret
 from restified_magics.signature.enums import IsoDate
 from restified_magics.signature.facts import facts, kinds
 from restified_magics.signature.parameters import Parameter
-from restified_magics.signature.plain_types import alternatives, bare, ends_of, origin
+from restified_magics.signature.plain_types import alternatives, bare, ends_of, is_json_text, origin
 from restified_magics.signature.reading import as_text
 
 __all__ = [
@@ -66,6 +66,8 @@ def control_of(parameter: Parameter) -> tuple[Kind, tuple[Any, ...]]:
     """
     wanted = parameter.enforced.type
     found = [kind for kind in alternatives(wanted) if kind is not type(None)]
+    if any(map(is_json_text, found)):
+        return "text", ()
     if parameter.choices:
         return ("suggest" if parameter.free_choice else "select"), tuple(parameter.choices)
     if _names_table(parameter):

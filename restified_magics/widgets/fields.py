@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from restified_magics.core.telling import shorten
 from restified_magics.signature.parameters import MISSING, Parameter
-from restified_magics.signature.plain_types import alternatives, origin
+from restified_magics.signature.plain_types import alternatives, is_json_text, origin
 from restified_magics.signature.reading import as_text
 from restified_magics.widgets.controls import (
     SEVERAL,
@@ -290,6 +290,8 @@ def _label_of(choice: Any) -> str:
 
 def _hint(made: Field) -> str:
     """How to write a value where its control does not show it."""
+    if any(map(is_json_text, alternatives(made.parameter.enforced.type))):
+        return "JSON."
     kinds = [origin(kind) for kind in alternatives(made.parameter.enforced.type)]
     if made.kind == "text" and any(kind in SEVERAL for kind in kinds):
         return "Separate values by commas."

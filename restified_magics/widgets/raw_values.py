@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from restified_magics.core.telling import is_same, shorten
 from restified_magics.signature.parameters import Parameter
-from restified_magics.signature.plain_types import ends_of
+from restified_magics.signature.plain_types import alternatives, ends_of, is_json_text
 from restified_magics.signature.reading import as_text, read_text
 from restified_magics.widgets.controls import NUMBERS, is_nested
 
@@ -151,7 +151,8 @@ _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
 
 def _write_text(made: Field, value: Any) -> Raw:
     """The plainest text that reads as the value again."""
-    del made
+    if any(map(is_json_text, alternatives(made.parameter.enforced.type))):
+        return as_text(value)
     if hasattr(value, "get_secret_value"):
         return str(value.get_secret_value())
     if isinstance(value, (list, tuple, set, frozenset)) and value and not is_nested(value):
