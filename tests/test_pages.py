@@ -113,6 +113,11 @@ MODELS = {
         parameters('#@title Eager { run: "auto" }\nn = 1  # N (0..100)\nm = 2  # M'), returns("n * m")
     ),
     "broken": node(parameters("n = 0  # N"), returns("secret_formula = 1 / n")),
+    "refused": node(
+        parameters("n = 1  # N"),
+        returns("if n == 'secret_formula':\n    n = 2"),
+        cell("# <b>No</b>", kind="markdown"),
+    ),
     "table": node(
         parameters("rows = 3  # Rows"),
         "import pandas as pd",
@@ -537,6 +542,16 @@ def test_error_without_source(voila, visit):
     press(page, "Run")
     done(page)
     expect(alert).to_be_hidden()
+
+
+def test_a_notebook_that_is_refused_says_why(voila, folder, visit):
+    """The page has what the author is to do, and neither the source nor the folders of the machine."""
+    page = visit(voila + "refused.ipynb")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "refused.ipynb: cell 2 has the tag `return` and ends in `if …`, which has no value. End it in an expression"
+    )
+    assert "secret_formula" not in page.content()
+    assert str(folder) not in page.content()
 
 
 def test_none_is_chosen(voila, visit):

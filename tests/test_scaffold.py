@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import nbclient
 import nbformat
@@ -33,6 +34,12 @@ def test_the_view_works_as_it_is(area):
     nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
     assert notebook.cells[-1].source == "model(width=3)"
     assert notebook.cells[-1].outputs[0].data["text/plain"] == "6"
+
+
+def test_the_command_that_opens_it_can_be_pasted(area):
+    """A name with blanks is one word of it."""
+    words = shlex.split(view(area).output.partition("Open it with: ")[2])
+    assert words == ["jupyter", "lab", str(area.with_name("area model_view.ipynb"))]
 
 
 def test_a_result_is_seen(area):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import pathlib
@@ -19,6 +20,8 @@ from restified_magics.errors import NotebookError
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.comments import PARAM_MARK
 from restified_magics.widgets.forms import Form
+from restified_magics.widgets.log import log
+from restified_magics.widgets.without_source import without_folders, without_statement
 
 __all__ = ["Dashboard", "is_model", "prelaunch_hook", "shown_model"]
 
@@ -154,16 +157,26 @@ def is_model(notebook: Mapping[str, Any]) -> bool:
     )
 
 
-def shown_model(payload: str) -> Dashboard:
+def shown_model(payload: str) -> Dashboard | ipywidgets.HTML:
     """The dashboard that :func:`prelaunch_hook` asks for, in the kernel of the page.
+
+    Of a notebook that cannot be called, it is what its author has to do.
 
     Args:
         payload: what the hook encoded.
     """
     told = json.loads(base64.b64decode(payload))
     path = told.get("path")
-    model = open_model(path) if path else PythonModel(told["node"], scope="isolated")
-    return model.dashboard(tracebacks=told["tracebacks"])
+    try:
+        model = open_model(path) if path else PythonModel(told["node"], scope="isolated")
+        return model.dashboard(tracebacks=told["tracebacks"])
+    except NotebookError as error:
+        if told["tracebacks"]:
+            raise
+        log().error("%s", error)
+        # neither folders nor source: they are none of a visitor's business
+        text = f"{without_folders(error.path)}: {without_folders(without_statement(error.reason))}."
+        return ipywidgets.HTML(f'<div role="alert" class="restified-refused">{html.escape(text)}</div>')
 
 
 _JUPYTER = pathlib.Path(__file__).parent / "jupyter"

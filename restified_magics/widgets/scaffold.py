@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import pathlib
+import shlex
 from typing import Any
 
 import click
@@ -138,4 +139,4 @@ def command(*, model: pathlib.Path, output: pathlib.Path | None, force: bool) ->
         raise click.ClickException(str(error)) from None
     seen = pathlib.PurePath(os.path.relpath(model.absolute(), target.absolute().parent)).as_posix()
     write_notebook(view_notebook(made, seen), target)
-    click.echo(f"Wrote {target}. Open it with: jupyter lab {target}")
+    click.echo(f"Wrote {target}. Open it with: jupyter lab {shlex.quote(str(target))}")
