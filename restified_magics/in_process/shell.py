@@ -59,6 +59,7 @@ def _private_shell() -> Any:
                 """A shell for calls in plain Python: it has no windows, and changes no backend."""
 
                 _stored: Any = None
+                _own: Any = None
                 last_execution_result: Any
 
                 def enable_gui(self, gui: str | None = None) -> None:
@@ -72,11 +73,11 @@ def _private_shell() -> Any:
                     """What `%store` has kept in the user's own sessions, looked up when it is asked for."""
                     if self._stored is None:
                         self._stored = _stored_by_sessions()
-                    return self._stored
+                    return self._own if self._stored is None else self._stored
 
                 @db.setter
                 def db(self, value: object) -> None:
-                    """IPython before 9 gives it one in its own folder, which nobody else sees."""
+                    self._own = value  # by IPython 8, where it cannot keep anything without pickleshare
 
                 def del_var(self, varname: str, by_name: bool = False) -> None:
                     if self.last_execution_result is None:  # `%xdel` looks there: nobody has typed anything
@@ -107,8 +108,11 @@ def _stored_by_sessions() -> Any:
 
     try:
         pickleshare = importlib.import_module("IPython.external.pickleshare")
-    except ImportError:  # IPython 8
-        pickleshare = importlib.import_module("pickleshare")
+    except ImportError:  # IPython 8, which does not install it
+        try:
+            pickleshare = importlib.import_module("pickleshare")
+        except ImportError:
+            return None
     return pickleshare.PickleShareDB(os.path.join(get_ipython_dir(), "profile_default", "db"))
 
 
