@@ -762,6 +762,18 @@ def test_download(form):
     assert json.loads(executed)["cells"][2]["outputs"]
 
 
+def test_bounds_make_a_number_field_of_what_tells_no_type(form):
+    """As interact does: None as default is still there to choose, and so is what the notebook works out."""
+    source = node(parameters("x = None\ny = len('abc')"), returns("x, y"))
+    made = form(source, {"x": (0, 10), "y": (0, 1, 0.1)})
+    assert [field["kind"] for field in panel(made).fields] == ["number", "number"]
+    for given, value in (({"x": 5}, (5, 3)), ({"x": None, "y": 0.3}, (None, 0.3))):
+        made.set(given)
+        assert (made.run(), made.wait(60), made.value) == (True, True, value)
+    with pytest.raises(ValueError, match="x must be at most 10, not 12"):
+        made.set(x=12)
+
+
 def test_upload_in_pieces(form):
     """A file comes in pieces, and the Model gets its bytes."""
     made = form(node(parameters("blob: bytes = b''"), returns("len(blob)")))

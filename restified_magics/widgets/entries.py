@@ -361,7 +361,15 @@ def _bounded(parameter: Parameter, low: Any, high: Any, step: Any = None) -> Par
     if below or above:
         told = f"at least {own[0]}" if below else f"at most {own[1]}"
         raise ValueError(f"must be {told}, so that it cannot be from {low} to {high}")
+    if not _is_typed(parameter):
+        kind = float if float in map(type, (low, high, step)) else int
+        parameter = dataclasses.replace(parameter, type=kind | None if parameter.default is None else kind)
     return dataclasses.replace(parameter, minimum=low, maximum=high, step=step)
+
+
+def _is_typed(parameter: Parameter) -> bool:
+    """Whether the notebook tells of a type: it does not where it has no default, None, or an expression."""
+    return parameter.declared or parameter.type not in (Any, object, type(None))
 
 
 def _check_choices(parameter: Parameter, choices: Iterable[Any]) -> None:
@@ -374,8 +382,8 @@ def _check_choices(parameter: Parameter, choices: Iterable[Any]) -> None:
 
 def _beginning_with(parameter: Parameter, value: Any) -> Parameter:
     if parameter.required or parameter.expression is not None or parameter.default is None:
-        known = parameter.declared or parameter.type not in (Any, object, type(None))
-        parameter = dataclasses.replace(parameter, type=parameter.type if known else type(value))
+        typed = _is_typed(parameter)
+        parameter = dataclasses.replace(parameter, type=parameter.type if typed else type(value))
     return dataclasses.replace(parameter, default=parameter.enforced.coerce(value), expression=None)
 
 
