@@ -149,11 +149,11 @@ def test_odd_models_keep_nobody_from_the_others(server):
 
 
 def test_a_large_body_keeps_nobody_waiting(server):
-    """A list with a hundred thousand wrong items is refused, and the server answers others meanwhile."""
+    """A list with half a million wrong items is refused, and the server answers others meanwhile."""
     refused = []
 
     def send():
-        refused.append(server.post("numbers.ipynb", {"x": ["a"] * 100_000}))
+        refused.append(server.post("numbers.ipynb", {"x": ["a"] * 500_000}))
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -164,7 +164,7 @@ def test_a_large_body_keeps_nobody_waiting(server):
     thread.join()
     assert answered > 3  # while the body came, was read, and was found wrong
     assert refused[0].status == 422
-    assert "has 100,000 problems inside" in refused[0].json["parameters"]["x"]
+    assert "has 500,000 problems inside" in refused[0].json["parameters"]["x"]
 
 
 def test_more_lists_and_objects_than_are_taken(server):
