@@ -153,7 +153,7 @@ def test_breakpoint_stops_where_somebody_can_type(restified, write, tmp_path, st
         os.close(ours)
         os.close(terminal)
     assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
-    assert "cell 2(2)<module>()" in done.stderr
+    assert re.search(r"cell 2\(\d\)<module>\(\)", done.stderr)  # from 3.13 on it stops before the next line
 
 
 def test_a_closed_stdout_is_told(restified, model, tmp_path):

@@ -23,7 +23,7 @@ from restified_magics.errors import (
 )
 from restified_magics.isolated.isolated_call import NotAcceptable, TooLarge
 
-__all__ = ["NOTHING", "PROBLEMS", "Problem", "Shown", "problem_of"]
+__all__ = ["NOTHING", "PROBLEMS", "Problem", "Shown", "problem_of", "title_of"]
 
 #: Status → what it means here, for the OpenAPI document.
 PROBLEMS = {
@@ -39,6 +39,15 @@ PROBLEMS = {
     503: "Too many calls are waiting",
     504: "The call took too long",
 }
+
+
+# as RFC 9110 has them; Python says so from 3.13 on
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+def title_of(status: int) -> str:
+    """What a status is called, in every version of Python."""
+    return _TITLES.get(status) or http.HTTPStatus(status).phrase
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -69,7 +78,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         """
         return {
             "type": "about:blank",
-            "title": http.HTTPStatus(self.status).phrase,
+            "title": title_of(self.status),
             "status": self.status,
             "detail": self.detail,
             "request_id": request_id,

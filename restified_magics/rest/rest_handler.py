@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http
 import json
 import uuid
 from typing import Any
@@ -13,7 +12,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from restified_magics.rest.problems import Problem, problem_of
+from restified_magics.rest.problems import Problem, problem_of, title_of
 from restified_magics.rest.service import CallService
 
 __all__ = ["NO_CREDENTIALS", "SERVICE", "RestHandler"]
@@ -93,7 +92,7 @@ class RestHandler(APIHandler):  # type: ignore[misc]
             if status_code == 405:
                 headers = {"Allow": self.methods}
                 told = f"{self.request.method} is not for this URL. Use one of {self.methods}"
-            problem = Problem(status_code, told or http.HTTPStatus(status_code).phrase, headers=headers)
+            problem = Problem(status_code, told or title_of(status_code), headers=headers)
         else:
             problem = problem_of(error or Exception(), self.request.path)
         self.answer_problem(problem)
