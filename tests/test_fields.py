@@ -195,6 +195,19 @@ def test_a_duration_says_what_can_be_typed():
     assert field.read("2 days 01:30:00") == dt.timedelta(days=2, minutes=90)
 
 
+@pytest.mark.parametrize("text", ["#12", "#gggggg", "#1234567", "12", " "])
+def test_what_can_be_no_colour_is_refused(text):
+    """Too few digits, or others than hexadecimal ones; names are those of whoever draws."""
+    field = make_field(inferred("#ff8800"))
+    with pytest.raises(ValueError, match="must be a colour as #336699, or a name such as red, not"):
+        field.read(text)
+    assert [field.read(each) for each in ("#abc", "#11223344", "tab:blue")] == [
+        "#abc",
+        "#11223344",
+        "tab:blue",
+    ]
+
+
 def test_a_colour_may_be_a_name():
     """The picker knows `#rrggbb` only; the notebook may know more, and the field says that it gets them."""
     field = make_field(inferred("#336699"))

@@ -26,6 +26,9 @@ __all__ = ["Raw", "Upload", "is_empty", "read_raw", "written"]
 
 Raw = str | bool | list[str] | None
 
+# which names there are depends on who draws: `red`, `tab:blue`, `rgb(10 20 30)`
+_COLOR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})|[^\W\d_].*")
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -92,6 +95,12 @@ def _read_suggest(made: Field, raw: Any) -> Any:
     return _read_line(made, raw)
 
 
+def _read_color(made: Field, raw: Any) -> Any:
+    if not _COLOR.fullmatch(raw):
+        raise ValueError(f"must be a colour as #336699, or a name such as red, not {shorten(raw)}")
+    return _read_line(made, raw)
+
+
 def _read_pair(made: Field, raw: Any) -> Any:
     parameter = made.parameter
     kinds = ends_of(parameter.type, parameter.default) or (Any, Any)
@@ -139,6 +148,7 @@ _READERS: Mapping[str, Callable[[Field, Any], Any]] = {
     "select": _read_select,
     "several": _read_several,
     "suggest": _read_suggest,
+    "color": _read_color,
     "pair": _read_pair,
     "moment": _read_moment,
     "file": _read_file,
