@@ -272,7 +272,7 @@ def test_a_value_below_a_magic_is_shown_as_in_jupyter(make, source):
         ("%%timeit\nx", "%%timeit"),
         ("x\n%timeit x", "%timeit"),
         ("%%prun\nx = 1", "%%prun"),
-        ("%%time\nfor i in range(3):\n    print(i)", "for i in range(3):"),
+        ("%%time\nfor i in range(3):\n    print(i)", "for …"),
         ("%%capture\n%%bash\necho 3", "%%bash"),
         ("%%time", "%%time"),
     ],

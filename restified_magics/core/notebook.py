@@ -468,7 +468,10 @@ def _refuse(cell: Cell, name: str, ends: str | None) -> None:
             if ends.startswith("%")
             else "End it in an expression or an assignment"
         )
+        # its first word alone: callers over HTTP and visitors of a page are not to see the source
+        first, *more = ends.split(maxsplit=1)
+        shown = f"{first} …" if more else first
         raise NotebookError(
             name,
-            f"cell {cell.number} has the tag `return` and ends in `{ends}`, which has no value. {mended}",
+            f"cell {cell.number} has the tag `return` and ends in `{shown}`, which has no value. {mended}",
         )

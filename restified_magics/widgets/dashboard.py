@@ -21,7 +21,7 @@ from restified_magics.in_process.python_model import PythonModel
 from restified_magics.signature.comments import PARAM_MARK
 from restified_magics.widgets.forms import Form
 from restified_magics.widgets.log import log
-from restified_magics.widgets.without_source import without_folders, without_statement
+from restified_magics.widgets.without_source import without_folders
 
 __all__ = ["Dashboard", "is_model", "prelaunch_hook", "shown_model"]
 
@@ -175,7 +175,7 @@ def shown_model(payload: str) -> Dashboard | ipywidgets.HTML:
             raise
         log().error("%s", error)
         # neither folders nor source: they are none of a visitor's business
-        text = f"{without_folders(error.path)}: {without_folders(without_statement(error.reason))}."
+        text = f"{without_folders(error.path)}: {without_folders(error.reason)}."
         return ipywidgets.HTML(f'<div role="alert" class="restified-refused">{html.escape(text)}</div>')
 
 

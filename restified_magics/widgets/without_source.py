@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["without_folders", "without_source", "without_statement"]
+__all__ = ["without_folders", "without_source"]
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _WARNING = re.compile(r"\S.*?:\d+: (?P<said>\w*Warning: .*)")
 _TRACEBACK = "Traceback (most recent call last)"
 _RULE = re.compile(r"-{20,}")
 _RAISED = re.compile(r"[^\W\d][\w.]*(: .*)?")  # the line that ends a traceback
-_STATEMENT = re.compile(r"(?<= and ends in `)(\w*).*(?=`, which has no value)", re.DOTALL)
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^/\\\s'\",:;]+[/\\])+")
 
 
@@ -41,16 +40,6 @@ def without_folders(text: str) -> str:
         'area.ipynb: there is no such file'
     """
     return _FOLDERS.sub("", text)
-
-
-def without_statement(reason: str) -> str:
-    """Why a notebook is refused, where the statement that is to blame is its first word.
-
-    Example:
-        >>> without_statement("cell 2 has the tag `return` and ends in `if key == 'k':`, which has no value")
-        'cell 2 has the tag `return` and ends in `if …`, which has no value'
-    """
-    return _STATEMENT.sub(r"\1 …", reason)
 
 
 def _lines(lines: list[str]) -> Iterator[str]:
