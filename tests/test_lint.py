@@ -14,7 +14,7 @@ from conftest import EXAMPLES, ROOT, cell, node, parameters, returns
 
 from restified_magics.core.findings import RULES, Finding, kept
 from restified_magics.core.lint import is_model, lint
-from restified_magics.core.notebook import read_notebook
+from restified_magics.core.notebook_json import read_notebook
 from restified_magics.in_process.free_names import free_names
 from restified_magics.in_process.program import compiled
 from restified_magics.signature.credentials import credentials, is_secret

@@ -16,7 +16,8 @@ import click
 
 from restified_magics.command_line.abrupt_exit import abrupt_exits_told
 from restified_magics.core.media import JSON, TEXT, offered, render
-from restified_magics.core.notebook import Notebook, refuse_itself, told_of
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook_files import refuse_itself, told_of
 from restified_magics.errors import MediaError, RestifiedError
 
 __all__ = ["WHOLE_PROCESS", "Give", "check_output", "results_only", "written"]

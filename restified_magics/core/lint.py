@@ -38,7 +38,7 @@ def lint(
         broken: the cells that do not compile, by their position, with what the compiler says.
 
     Example:
-        >>> from restified_magics.core.notebook import read_notebook
+        >>> from restified_magics.core.notebook_json import read_notebook
         >>> tagged = {"metadata": {"tags": ["parameters"]}, "cell_type": "code"}
         >>> node = {"nbformat": 4, "metadata": {}, "cells": [{**tagged, "source": "password = 'hunter2'"}]}
         >>> [found.rule for found in lint(read_notebook(node, "model.ipynb", None))]

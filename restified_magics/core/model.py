@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from restified_magics.core import summary
 from restified_magics.core.calls import Call, current_call
 from restified_magics.core.cell_bar import cell_bar
-from restified_magics.core.notebook import Notebook, notebook_file
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook_files import notebook_file
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
 from restified_magics.core.sources import open_source

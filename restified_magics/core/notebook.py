@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import dataclasses
 import functools
-import itertools
-import json
-import os
 import pathlib
 import re
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from restified_magics.core.endings import ends_without_value
 from restified_magics.core.findings import Finding
-from restified_magics.core.source import parse, python_source
-from restified_magics.errors import NotebookError
+from restified_magics.core.source import python_source
 from restified_magics.signature.assignments import ParameterCell
 from restified_magics.signature.comments import PARAM_MARK
 from restified_magics.signature.grammar import ParameterSet, read_parameters
@@ -31,13 +21,6 @@ __all__ = [
     "Cell",
     "Notebook",
     "Role",
-    "load_json",
-    "notebook_file",
-    "read_notebook",
-    "refuse_itself",
-    "told_of",
-    "upgraded",
-    "write_notebook",
 ]
 
 _OF_PYTHON = ("%%capture", "%%time")  # magics of which the lines are Python, and run in the notebook
@@ -265,213 +248,3 @@ class Notebook:
 
 
 # ------------------------------------------------------------------- reading
-
-
-def refuse_itself(notebook: Notebook, path: str | os.PathLike[str]) -> None:
-    """Refuse to write over the notebook that is called: its author has no other.
-
-    Args:
-        notebook: what is called.
-        path: where something is to be written, also by a link that leads to the notebook.
-
-    Raises:
-        NotebookError: it is the same file.
-    """
-    if notebook.path is None:
-        return
-    try:
-        same = os.path.samefile(os.path.expanduser(path), notebook.path)
-    except OSError:  # one of them is not there
-        return
-    if same:
-        raise NotebookError(os.fspath(path), "this is the notebook itself. Write to another file")
-
-
-def notebook_file(path: str | os.PathLike[str], notebook: Notebook | None = None) -> pathlib.Path:
-    """A file that a notebook can be written to.
-
-    Args:
-        path: the file.
-        notebook: what is called, and must not be written over; or None.
-
-    Raises:
-        NotebookError: its folder is not there, it has not the ending of a notebook, or it is the notebook
-            that is called.
-    """
-    name = os.fspath(path)
-    target = pathlib.Path(path).expanduser()
-    if target.suffix != ".ipynb":
-        raise NotebookError(
-            name, f"a notebook is written to a file that ends in .ipynb. Write {target.name + '.ipynb'!r}"
-        )
-    if not target.absolute().parent.is_dir():
-        raise NotebookError(name, f"there is no folder {target.parent} to write it to. Make it first")
-    if target.is_dir():
-        raise NotebookError(name, "is a folder. Write the notebook under another name")
-    if notebook is not None:
-        refuse_itself(notebook, target)
-    return target
-
-
-def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
-    """Write a notebook's JSON to a file as Jupyter does, whole or not at all.
-
-    Raises:
-        OSError: the file cannot be written; what was there before is still there.
-    """
-    text = json.dumps(node, indent=1, ensure_ascii=False, default=str) + "\n"
-    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with told_of(path):
-        try:
-            half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
-            half.replace(path)
-        finally:
-            half.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def told_of(path: pathlib.Path) -> Iterator[None]:
-    """What goes wrong with a file names that file: not the one that is written first, and not none at all."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
-
-
-def load_json(content: bytes, name: str) -> dict[str, Any]:
-    """The JSON of a notebook file, or an error that says what the file is instead."""
-    if not content.strip():
-        raise NotebookError(name, f"is empty ({len(content)} bytes). Save it again in Jupyter, or restore it")
-    try:
-        node = json.loads(content)
-    except UnicodeDecodeError as error:
-        raise NotebookError(
-            name, "is not a notebook: it is not text in UTF-8. Name a file that Jupyter opens as one"
-        ) from error
-    except RecursionError as error:
-        raise NotebookError(name, "is not a notebook: its JSON is nested too deep") from error
-    except ValueError as error:
-        if any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in content.splitlines()):
-            reason = "has unresolved git conflict markers. Resolve the merge, for example with nbdime"
-        elif content.lstrip()[:1] != b"{":
-            reason = f"is not a notebook: it is not JSON ({error})"
-        else:
-            reason = (
-                f"is not valid JSON, perhaps cut off or half written ({error}). Save it again, or restore it"
-            )
-        raise NotebookError(name, reason) from error
-    if not isinstance(node, dict):
-        raise NotebookError(name, f"is not a notebook: its JSON is a {type(node).__name__}, not an object")
-    return node
-
-
-def read_notebook(node: dict[str, Any], name: str, path: pathlib.Path | None) -> Notebook:
-    """The JSON of a notebook → `Notebook`, or a NotebookError that says what is wrong with it."""
-    major = node.get("nbformat")
-    if not isinstance(major, int) or not ("cells" in node or "worksheets" in node):
-        raise NotebookError(name, "is not a notebook: it has no cells, or does not say its nbformat")
-    if major > 4:
-        raise NotebookError(
-            name, f"is in nbformat {major}, and this package knows up to 4. Is there a newer version of it?"
-        )
-    if major < 4:
-        node = upgraded(node, name)
-    listed = node.get("cells")
-    if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
-        raise NotebookError(name, "is not a valid notebook: its cells are not a list of objects")
-    bare = [_without_outputs(cell) for cell in listed]
-    count = itertools.count(1)
-    cells = tuple(_cell(number, cell, name, count) for number, cell in enumerate(bare, 1))
-    notebook = Notebook(name, path, path.parent if path else None, cells, {**node, "cells": bare})
-    other = notebook.other_language
-    for cell in notebook.with_role("return"):
-        _check_return(cell, name, other)
-    return notebook
-
-
-def upgraded(node: dict[str, Any], name: str) -> dict[str, Any]:
-    """The JSON of a notebook of an older nbformat, as that of nbformat 4."""
-    import nbformat  # slow to import, and only notebooks from before 2014 need it
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dict(nbformat.convert(nbformat.reader.reads(json.dumps(node)), 4))
-    except Exception as error:  # nbformat raises whatever its converters trip over
-        raise NotebookError(
-            name,
-            f"is in nbformat {node['nbformat']} and cannot be converted: {error}. Save it in Jupyter",
-        ) from error
-
-
-def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
-    return {**cell, "outputs": [], "execution_count": None} if cell.get("cell_type") == "code" else cell
-
-
-def _cell(number: int, cell: dict[str, Any], name: str, count: Iterator[int]) -> Cell:
-    source = cell.get("source", "")
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
-    if not isinstance(source, str):
-        raise NotebookError(name, f"is not a valid notebook: the source of cell {number} is not text")
-    metadata = cell.get("metadata")
-    tags = metadata.get("tags", ()) if isinstance(metadata, dict) else ()
-    tags = frozenset(tag for tag in ([tags] if isinstance(tags, str) else tags or ()) if isinstance(tag, str))
-    identity = cell.get("id")
-    role = _role(cell.get("cell_type"), tags)
-    return Cell(
-        number,
-        source,
-        role,
-        tags,
-        identity if isinstance(identity, str) else None,
-        next(count) if role != "text" and source.strip() else 0,
-    )
-
-
-def _role(kind: object, tags: frozenset[str]) -> Role:
-    if kind != "code":
-        return "text"
-    if tags & {"skip", "injected-parameters"}:
-        return "skip"
-    if "return" in tags:
-        return "return"
-    return "parameters" if "parameters" in tags else "code"
-
-
-def _check_return(cell: Cell, name: str, other: Language | None) -> None:
-    """Refuse a `return` cell without a value, while its author still looks at the notebook."""
-    if other is not None:
-        _refuse(cell, name, other.without_value(cell.source))
-        return
-    try:
-        body: Sequence[ast.stmt] = parse(python_source(cell.source)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # the call will raise it, at the cell and the line
-    if not body:
-        _refuse(cell, name, "")
-    else:
-        _refuse(cell, name, ends_without_value(body[-1]))
-
-
-def _refuse(cell: Cell, name: str, ends: str | None) -> None:
-    """Raise where a `return` cell ends in a statement without a value, or is empty."""
-    if ends == "":
-        raise NotebookError(
-            name, f"cell {cell.number} has the tag `return` and is empty. Write what to return"
-        )
-    if ends is not None:
-        mended = (
-            "Tag a cell below it that ends in the value"
-            if ends.startswith("%")
-            else "End it in an expression or an assignment"
-        )
-        # its first word alone: callers over HTTP and visitors of a page are not to see the source
-        first, *more = ends.split(maxsplit=1)
-        shown = f"{first} …" if more else first
-        raise NotebookError(
-            name,
-            f"cell {cell.number} has the tag `return` and ends in `{shown}`, which has no value. {mended}",
-        )

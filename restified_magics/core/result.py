@@ -7,7 +7,8 @@ import os
 import pathlib
 from typing import Any
 
-from restified_magics.core.notebook import Notebook, notebook_file, write_notebook
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook_files import notebook_file, write_notebook
 from restified_magics.core.telling import shorten
 from restified_magics.errors import RestifiedError, can_cross
 

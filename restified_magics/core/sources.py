@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from restified_magics.core.notebook import Notebook, load_json, read_notebook
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook_json import load_json, read_notebook
 from restified_magics.core.telling import nearest
 from restified_magics.errors import NotebookError, NotebookWarning
 

@@ -8,7 +8,8 @@ import pickle
 import types
 from typing import Any
 
-from restified_magics.core.notebook import Notebook, read_notebook
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook_json import read_notebook
 from restified_magics.in_process.program import adopt, compiled
 
 __all__ = ["packed", "unpacked"]

@@ -15,7 +15,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from restified_magics.core.endings import ends_without_value
-from restified_magics.core.notebook import write_notebook
+from restified_magics.core.notebook_files import write_notebook
 from restified_magics.core.source import parse, python_source
 
 __all__ = ["save_cell_model", "tagged_notebook"]

@@ -23,7 +23,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 
 from restified_magics.core.model import Model
-from restified_magics.core.notebook import load_json, read_notebook
+from restified_magics.core.notebook_json import load_json, read_notebook
 from restified_magics.core.source import parse
 from restified_magics.ipython.arguments import FLAGS_OF, SCOPES, Head, cut_flags, parse_head
 from restified_magics.ipython.expressions import Token, marks, tokens

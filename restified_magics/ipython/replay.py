@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from restified_magics.core.notebook import load_json, read_notebook, upgraded
+from restified_magics.core.notebook_json import load_json, read_notebook, upgraded
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.ipython.arguments import Arguments
 

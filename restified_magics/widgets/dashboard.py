@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets
 
 from restified_magics.core.model import Model
-from restified_magics.core.notebook import read_notebook
+from restified_magics.core.notebook_json import read_notebook
 from restified_magics.engines import open_model
 from restified_magics.errors import NotebookError
 from restified_magics.in_process.python_model import PythonModel

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from restified_magics.core.model import Model
-from restified_magics.core.notebook import write_notebook
+from restified_magics.core.notebook_files import write_notebook
 from restified_magics.engines import open_model
 from restified_magics.errors import RestifiedError
 from restified_magics.signature.parameters import Parameter
