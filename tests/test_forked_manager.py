@@ -14,6 +14,7 @@ import time
 import pytest
 from rest_server import is_running
 
+from restified_magics.in_kernel import fork_server
 from restified_magics.in_kernel.forked_manager import ForkedKernelManager, warm_up
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
@@ -66,6 +67,17 @@ def test_each_has_its_own_environment_and_they_share_a_server(tmp_path):
             assert told[0][2] == str(tmp_path)
 
     asyncio.run(main())
+
+
+def test_what_cannot_be_forked_is_not_warmed_up(monkeypatch, tmp_path):
+    """A server starts also where there is no such kernelspec, or its file is broken."""
+    (tmp_path / "kernels" / "broken").mkdir(parents=True)
+    (tmp_path / "kernels" / "broken" / "kernel.json").write_text("{")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    before = dict(fork_server._servers)
+    for name in ("no-such-kernel", "broken", "bash"):
+        warm_up(name)
+    assert fork_server._servers == before
 
 
 def test_widgets_are_there_and_no_name_is(tmp_path):

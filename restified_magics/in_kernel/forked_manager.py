@@ -13,6 +13,7 @@ from typing import Any
 from jupyter_client.ioloop import AsyncIOLoopKernelManager
 
 from restified_magics.in_kernel.fork_server import ForkProvisioner, can_fork, interpreter, server
+from restified_magics.in_kernel.kernel_specs import BrokenKernelSpec, kernel_spec
 
 __all__ = ["ForkedKernelManager", "warm_up"]
 
@@ -45,11 +46,14 @@ def warm_up(name: str = "python3") -> None:
     """Have the process ready from which the kernels of this kernelspec are forked.
 
     Args:
-        name: of the kernelspec. Where its kernels cannot be forked, nothing happens.
+        name: of the kernelspec. Where there is none, or its kernels cannot be forked, nothing happens.
     """
-    manager = ForkedKernelManager(kernel_name=name)
-    spec = manager.kernel_spec
-    if can_fork(spec.argv):
+    try:
+        spec = kernel_spec(name)
+    except BrokenKernelSpec:  # who needs it will be told
+        return
+    if spec is not None and can_fork(spec.argv):
+        manager = ForkedKernelManager(kernel_name=name)
         command = interpreter(manager.format_kernel_cmd())
         assert command is not None  # noqa: S101 - it can be forked
         server(command, {**os.environ, **spec.env}, _PRELOAD)
