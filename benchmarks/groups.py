@@ -116,9 +116,7 @@ def sweeping(lab: Lab) -> Iterator[Row]:
     what = f"map, {sweeps.COUNTS['trivial']:,} trivial calls"
     yield Row(what, Target("ratio", 1.5), "serial", OURS, samples, ("pool", "Dask"))
     for count in sweeps.GROWTH if lab.effort.kernel_peers else sweeps.GROWTH[:1]:
-        # a hundred thousand tasks are more than Dask's scheduler is made for
-        beside = ("Dask",) if count <= 10_000 else ()
-        names = {f"{name}, {count}": name for name in ("serial", OURS, *beside)}
+        names = {f"{name}, {count}": name for name in ("serial", OURS, "Dask")}
         found = lab.blocks(_SWEEPS, names, "trivial")
         samples = {names[name]: sample for name, sample in found.items()}
         yield Row(f"  a call of {count:,}", None, "serial", OURS, samples, ("pool", "Dask"))

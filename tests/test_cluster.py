@@ -61,8 +61,8 @@ def test_a_crash_does_not_hurt_a_worker(client, write, tmp_path):
     model = PythonModel(
         write(
             parameters("x = 1\nfolder = ''"),
-            "import os, tempfile\nos.close(tempfile.mkstemp(prefix=f'{x}-', dir=folder)[0])",
-            "if x == 50:\n    os._exit(1)",
+            "import os, tempfile, time\nos.close(tempfile.mkstemp(prefix=f'{x}-', dir=folder)[0])",
+            "time.sleep(0.003)  # what ends faster may be made again\nif x == 50:\n    os._exit(1)",
             returns("x"),
         )
     )

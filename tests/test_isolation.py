@@ -285,9 +285,7 @@ def test_a_preload_that_ends_python_is_named(tmp_path, monkeypatch):
 def test_reports(executor):
     """A task can tell how far it is; outside an isolated process that has no effect."""
     told: list[object] = []
-    future = executor.submit(tasks.report_twice)
-    future.on_report = told.append
-    assert future.result() == "three"
+    assert executor.submit_heard(told.append, 60, tasks.report_twice).result() == "three"
     assert told == ["one", {"two": 2}]
     assert tasks.report_twice() == "three"
 

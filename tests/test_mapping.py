@@ -462,6 +462,18 @@ def test_what_ended_before_a_crash_is_not_made_again(counted, tmp_path):
     assert len(list(store.rglob("*.call"))) == 79
 
 
+def test_who_crashes_among_many_short_calls_is_found(write, tmp_path):
+    """In its batch, then where each call is heard of, then alone. The others have no process each."""
+    source = "import os\nif x == 700:\n    os.write(os.open('crashes', os.O_WRONLY | os.O_APPEND), b'.')\n    os._exit(1)"
+    model = PythonModel(write(parameters("x = 1"), source, returns("x, os.getpid()")), cwd=tmp_path)
+    (tmp_path / "crashes").touch()
+    outcomes = model.map([{"x": n} for n in range(1000)], workers=2, on_error="return")
+    assert isinstance(outcomes.pop(700), TaskDied)
+    assert [x for x, _ in outcomes] == [n for n in range(1000) if n != 700]
+    assert len({process for _, process in outcomes}) < 50
+    assert len((tmp_path / "crashes").read_text()) <= 3
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
 def test_what_ended_before_a_kill_is_not_made_again(counted, tmp_path):
     """Each call of a batch is kept when it has ended, not when the batch has."""

@@ -102,14 +102,19 @@ def serve(connection: Connection, initializer: Callable[[], object] | None = Non
         connection.recv_bytes()  # killed here, together with all that the task left running
 
 
-def report(value: object) -> None:
-    """Tell something to who waits for this task, while it runs: ``future.on_report``.
+def report(value: object) -> bool:
+    """Tell something to who waits for this task, while it runs: see `IsolatedExecutor.submit_heard`.
 
-    Outside an isolated process nobody listens, and nothing happens.
+    Returns:
+        Whether it was told. Outside an isolated process nobody listens.
     """
-    if _parent is not None and os.getpid() == _own:
-        with contextlib.suppress(OSError):
-            _tell(REPORT, pickle.dumps(value, protocol=5))
+    if _parent is None or os.getpid() != _own:
+        return False
+    try:
+        _tell(REPORT, pickle.dumps(value, protocol=5))
+    except OSError:
+        return False
+    return True
 
 
 def _tell(kind: bytes, content: bytes) -> None:

@@ -30,14 +30,13 @@ T = TypeVar("T")
 class TaskFuture(concurrent.futures.Future[T]):
     """The future of a task that has a process of its own, so that it can be cancelled while it runs.
 
-    Attributes:
-        on_report: called, in a thread of the executor, with what the task tells by
-            `isolated_child.report`; set it at once after submitting. What it raises is ignored.
+    Args:
+        hear: is called with what the task tells.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Callable[[Any], object] | None = None) -> None:
         super().__init__()
-        self.on_report: Callable[[Any], object] | None = None
+        self._hear = hear
         self._process: IsolatedProcess | None = None
 
     def running(self) -> bool:
@@ -59,11 +58,11 @@ class TaskFuture(concurrent.futures.Future[T]):
             process.kill()
 
     def _heard(self, told: Any) -> None:
-        if self.on_report is not None:
+        if self._hear is not None:
             try:
-                self.on_report(told)
+                self._hear(told)
             except Exception:  # noqa: BLE001 - whoever listens does not end the task
-                self.on_report = None
+                self._hear = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -152,7 +151,26 @@ class IsolatedExecutor(concurrent.futures.Executor):
             timeout: seconds that the task may take from when it begins; None is without limit.
             fn: the function.
         """
-        future: TaskFuture[T] = TaskFuture()
+        return self.submit_heard(None, timeout, fn, *args, **kwargs)
+
+    def submit_heard(
+        self,
+        hear: Callable[[Any], object] | None,
+        timeout: float | None,
+        fn: Callable[P, T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> TaskFuture[T]:
+        """As :meth:`submit_within`, and hear what the task tells by `isolated_child.report` while it runs.
+
+        Args:
+            hear: called with it, in a thread of the executor; all of it has been heard when the future is
+                done. It is called no more when it has raised an exception.
+            timeout: seconds that the task may take from when it begins; None is without limit.
+            fn: the function.
+        """
+        future: TaskFuture[T] = TaskFuture(hear)
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")

@@ -299,9 +299,7 @@ class CallService:
             limit = None if wanted.timeout is None else wanted.timeout + _GRACE
             if self._dask is not None:
                 return await self._dask.run(wanted, limit)
-            future = self._executor.submit_within(limit, call, wanted)
-            if job is not None:
-                future.on_report = job.heard
+            future = self._executor.submit_heard(None if job is None else job.heard, limit, call, wanted)
             try:
                 return await asyncio.shield(asyncio.wrap_future(future))
             except asyncio.CancelledError:

@@ -14,46 +14,34 @@ from restified_magics.sweep.parcels import Answer, Item, Went, open_answer, pack
 from restified_magics.sweep.store import Store
 from restified_magics.sweep.worker import PRELOADED, hard_limit, opened, run_far, run_here, run_there
 
-__all__ = ["MOMENT", "Crew", "Hear", "Here", "crew_for"]
+__all__ = ["MOMENT", "Crew", "crew_for"]
 
 #: Seconds after which a worker begins no more calls of a batch.
 MOMENT = 0.5
 
-#: Is told the place of a call in its batch, and how it went.
-Hear = Callable[[int, Went], object]
+_PAUSE = 0.002  # seconds between two reports of a worker: hearing one takes as long as a short call
 
 
 class Crew(NamedTuple):
-    """Who does the work.
+    """Who does the work, where that is not this thread.
 
     Attributes:
-        executor: runs the batches.
         size: how many batches run at once.
-        submit: gives it a batch, and who hears of each call that has ended before the batch does, from any
-            thread. Only isolated processes tell.
-        read: what a batch gave → how each call went; and the seconds.
+        tells: hears of calls that have ended before their batch does.
+        submit: gives it a batch; the list that gets the answers of those calls, from any thread; and whether
+            of each of them, or only now and then. The result is the answers of the other calls that were
+            made, and the seconds that all took.
+        read: an answer → how the call went.
         weight: bytes that a call takes to be sent.
         end: nobody waits any more; it is told whether calls may still run.
     """
 
-    executor: concurrent.futures.Executor
     size: int
-    submit: Callable[[Sequence[Item], Hear], concurrent.futures.Future[Any]]
-    read: Callable[[Any], tuple[list[Went], float]]
+    tells: bool
+    submit: Callable[[Sequence[Item], list[Any], bool], concurrent.futures.Future[tuple[list[Any], float]]]
+    read: Callable[[Any], Went]
     weight: Callable[[Item], int]
     end: Callable[[bool], object]
-
-
-class Here(concurrent.futures.Executor):
-    """Runs a task at once, in the thread that submits it."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whoever asks the future gets it
-            future.set_exception(error)
-        return future
 
 
 def crew_for(
@@ -63,29 +51,30 @@ def crew_for(
     files: Sequence[str | os.PathLike[str]],
     limit: float | None,
     store: Store | None,
-) -> Crew:
-    """The crew for a Model: as :meth:`Model.map` is told, with `limit` seconds for each call."""
+) -> Crew | None:
+    """The crew for a Model: as :meth:`Model.map` is told, with `limit` seconds for each call.
+
+    None where this thread makes the calls.
+    """
     if files and (executor is None or not _is_dask(executor)):
         raise ValueError("files= go to the workers of a cluster; here the folder is there. Leave files= out")
     end: Callable[[bool], object] = bool  # an executor that was given is not ours to end
     if executor is None and workers is None:
-        executor = Here()
-    elif executor is None and not isinstance(model, PythonModel):
+        return None
+    if executor is None and not isinstance(model, PythonModel):
         # kernels are processes of their own already, so that threads do to wait for them
         executor = concurrent.futures.ThreadPoolExecutor(workers)
         end = functools.partial(_end_threads, executor, model)
-    if isinstance(executor, Here | concurrent.futures.ThreadPoolExecutor):
-        chosen = executor
-        threads = not isinstance(executor, Here)
+    if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+        threads = executor
 
-        def given(items: Sequence[Item], _: Hear) -> concurrent.futures.Future[Any]:
-            if threads:  # they share the random generators of this process
-                items = [item._replace(seed=None) for item in items]
-            return chosen.submit(run_here, model, items, limit, MOMENT, store)
+        def given(items: Sequence[Item], _: list[Any], __: bool) -> concurrent.futures.Future[Any]:
+            items = [item._replace(seed=None) for item in items]  # they share this process's generators
+            return threads.submit(run_here, model, items, limit, MOMENT, store)
 
-        return Crew(executor, _size(executor), given, lambda done: done, lambda _: 1, end)
+        return Crew(_size(executor), False, given, lambda went: went, lambda _: 1, end)
     # most sweeps in one process never need it
-    from restified_magics.isolated.isolation import IsolatedExecutor, TaskFuture
+    from restified_magics.isolated.isolation import IsolatedExecutor
 
     if executor is None:
         parcel = pack_model(model, local=True)
@@ -99,22 +88,26 @@ def crew_for(
         end = functools.partial(_end_processes, isolated)
     local = not _is_dask(executor)
     parcel = pack_model(model, files=files, local=local)
-    work = run_there if local else run_far
+    tells = isinstance(executor, IsolatedExecutor)
     others = executor
-    # else Dask may take the answer of a failed batch for that of the same batch, made again
-    options: dict[str, Any] = {"store": store} if local else {"pure": False}
 
-    def sent(items: Sequence[Item], hear: Hear) -> concurrent.futures.Future[Any]:
-        future = others.submit(work, parcel, pack_items(items, model.name), limit, MOMENT, **options)
-        if isinstance(future, TaskFuture):
-            future.on_report = lambda told: hear(told[0], _read(told[1], model))
-        return future
+    def sent(items: Sequence[Item], heard: list[Answer], each: bool) -> concurrent.futures.Future[Any]:
+        asked = (parcel, pack_items(items, model.name), limit, MOMENT, 0.0 if each else _PAUSE)
+        if not local:
+            # pure: else Dask may take the answer of a failed batch for that of the same batch, made again
+            return others.submit(run_far, *asked, pure=False)  # type: ignore[call-arg]
+        if isinstance(others, IsolatedExecutor):
+            return others.submit_heard(heard.extend, others.timeout, run_there, *asked, store=store)
+        return others.submit(run_there, *asked, store=store)
 
-    def read(done: tuple[list[Answer], float]) -> tuple[list[Went], float]:
-        answers, seconds = done
-        return [_read(answer, model) for answer in answers], seconds
-
-    return Crew(executor, _size(executor), sent, read, lambda item: len(pack_items([item], model.name)), end)
+    return Crew(
+        _size(executor),
+        tells,
+        sent,
+        functools.partial(_read, model=model),
+        lambda item: len(pack_items([item], model.name)),
+        end,
+    )
 
 
 def _is_dask(executor: concurrent.futures.Executor) -> bool:
@@ -142,8 +135,6 @@ def _end_processes(executor: Any, _running: bool) -> None:
 
 
 def _size(executor: concurrent.futures.Executor) -> int:
-    if isinstance(executor, Here):
-        return 1
     for name in ("max_workers", "_max_workers"):
         size = getattr(executor, name, None)
         if isinstance(size, int):

@@ -20,7 +20,7 @@ from restified_magics.core.model import Model
 from restified_magics.core.telling import in_words, shorten
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.sweep.crews import crew_for
-from restified_magics.sweep.running import Outcome, Read, RunningSweep
+from restified_magics.sweep.running import CrewedSweep, Outcome, Read, RunningSweep
 from restified_magics.sweep.store import Store
 
 __all__ = ["OnError", "framed_outcomes", "parameter_sets", "sweep", "unframeable"]
@@ -132,7 +132,8 @@ def sweep(  # noqa: PLR0913 - the options of `Model.map`
     kept = None if store is None else Store(store, model.notebook)
     limit = model._limit(timeout)
     crew = crew_for(model, workers, executor, files, limit, kept)
-    run = RunningSweep(model, crew, count, retries=retries, limit=limit, seed=seed, store=kept, read=read)
+    options: dict[str, Any] = {"retries": retries, "limit": limit, "seed": seed, "store": kept, "read": read}
+    run = RunningSweep(model, **options) if crew is None else CrewedSweep(model, crew, count, **options)
     shown = functools.partial(_bar, model, count) if progress else None
     return _given(run, enumerate(sets), on_error, shown)
 

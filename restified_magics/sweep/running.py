@@ -11,6 +11,7 @@ import collections
 import concurrent.futures
 import contextlib
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,11 +20,12 @@ from restified_magics.core.model import Model
 from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.signature.parameters import Parameter, bind
-from restified_magics.sweep.crews import MOMENT, Crew, Here
+from restified_magics.sweep.crews import MOMENT, Crew
 from restified_magics.sweep.parcels import Item, Went, of_call
 from restified_magics.sweep.store import ABSENT, Store
+from restified_magics.sweep.worker import made_here
 
-__all__ = ["Outcome", "Read", "RunningSweep"]
+__all__ = ["CrewedSweep", "Outcome", "Read", "RunningSweep"]
 
 Read = Callable[[Parameter, Any], Any]
 
@@ -50,20 +52,11 @@ class Outcome(NamedTuple):
     error: Exception | None = None
 
 
-class _Batch(NamedTuple):
-    """Calls that are out together, and what was heard of those that have ended, by their places in it."""
-
-    items: list[Item]
-    heard: dict[int, Went]
-
-
 class RunningSweep:
-    """A sweep that runs.
+    """A sweep that runs, whoever makes its calls.
 
     Args:
         model: the Model.
-        crew: makes the calls.
-        count: how many there are, where that is known.
         retries: how many times a call that failed is made again.
         limit: seconds that each call may take, or None.
         seed: the sweep's own, or None.
@@ -74,8 +67,6 @@ class RunningSweep:
     def __init__(
         self,
         model: Model,
-        crew: Crew,
-        count: int | None,
         *,
         retries: int,
         limit: float | None,
@@ -83,8 +74,7 @@ class RunningSweep:
         store: Store | None,
         read: Read | None,
     ) -> None:
-        self._crew = crew
-        self._left = count
+        self._model = model
         self._retries = retries
         self._limit = limit
         self._seed = seed
@@ -92,21 +82,115 @@ class RunningSweep:
         self._read = {} if read is None else {"read": read}
         self._notebook = model.notebook
         self._parameters = self._notebook.fields.parameters
+        self._tries: collections.Counter[int] = collections.Counter()
+        self._again: collections.deque[Item] = collections.deque()  # calls that failed, and have another try
+        self._ready: collections.deque[Outcome] = collections.deque()
+
+    def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
+        """All outcomes, as they come: here of calls in this thread, one after the other."""
+        for number, values in sets:
+            item = self._bound(number, values)
+            while item is not None:
+                self._ended(item, made_here(self._model, item, self._limit, self._store))
+                item = self._again.popleft() if self._again else None
+            yield self._ready.popleft()
+
+    def stop(self) -> None:
+        """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
+
+    def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
+        """The call, unless its values are wrong, or it was done before."""
+        seed = None if self._seed is None else _seed_of(self._seed, number)
+        key = None
+        if not isinstance(values, Mapping):
+            raise TypeError(
+                f"map takes a dict of values for each call; call {number + 1} is {shorten(values)}"
+            )
+        try:
+            params = bind(self._parameters, values, self._notebook.name, **self._read)
+            if seed is not None and "seed" in self._parameters and "seed" not in params:
+                params["seed"] = seed
+            if self._store is not None:
+                key = self._store.key(params, seed)
+        except ParameterError as error:
+            self._ready.append(Outcome(number, values, error=error))
+            return None
+        item = Item(number, params, seed, key)
+        return None if self._was_kept(item) else item
+
+    def _was_kept(self, item: Item) -> bool:
+        """Whether the store has the call, which is its outcome then."""
+        if self._store is None or item.key is None:
+            return False
+        value = self._store.get(item.key)
+        if value is not ABSENT:
+            self._ready.append(Outcome(item.number, item.params, value))
+        return value is not ABSENT
+
+    def _ended(self, item: Item, how: Went) -> None:
+        if how.well and self._store is not None and item.key is not None and not how.kept:
+            try:
+                self._store.put(item.key, how.what)
+            except ReturnError as error:  # a value that no store can keep is that call's failure
+                self._failed(item, error)
+                return
+        if how.well:
+            self._ready.append(Outcome(item.number, item.params, how.what))
+        elif self._tries[item.number] < self._retries and not isinstance(how.what, ParameterError):
+            self._tries[item.number] += 1
+            self._again.append(item)
+        else:
+            self._failed(item, how.what)
+
+    def _failed(self, item: Item, what: Any) -> None:
+        self._tries.pop(item.number, None)
+        error = what if isinstance(what, Exception) else RestifiedError(f"the call ended by {what!r}")
+        self._ready.append(Outcome(item.number, item.params, error=error))
+
+
+class _Batch(NamedTuple):
+    """Calls that are out together.
+
+    Attributes:
+        items: the calls.
+        each: it is heard of each of them, when it has ended.
+        heard: the answers of the first of them.
+    """
+
+    items: list[Item]
+    each: bool
+    heard: list[Any]
+
+
+class CrewedSweep(RunningSweep):
+    """A sweep whose calls a crew makes, in batches.
+
+    Args:
+        model: the Model.
+        crew: makes the calls.
+        count: how many there are, where that is known.
+        options: those of every sweep.
+    """
+
+    def __init__(self, model: Model, crew: Crew, count: int | None, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._crew = crew
+        self._left = count
         self._batch = self._few = 1  # until it is known how long a call takes
         self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
-        self._alone: collections.deque[Item] = collections.deque()
-        self._back: collections.deque[Item] = collections.deque()
-        self._tries: collections.Counter[int] = collections.Counter()
-        self._ready: collections.deque[Outcome] = collections.deque()
+        self._back: collections.deque[Item] = collections.deque()  # not made, since their batch had no time
+        self._doubtful: collections.deque[list[Item]] = collections.deque()  # one of each ended its process
         self._broken_off: Exception | None = None  # what the sets raised
-        self._one_by_one = isinstance(crew.executor, Here)
-        self._most = 1 if self._one_by_one else crew.size  # nothing waits until it is known, either
+        self._most = crew.size  # nothing waits until it is known, either
 
     def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
         """All outcomes, as they come. Where the sets break off, first those of the calls that were begun."""
         more = True
-        while more or self._out or self._alone or self._back or self._ready:
+        while more or self._out or self._again or self._back or self._doubtful or self._ready:
             while len(self._out) < self._most and len(self._ready) < _FOUND:
+                if self._doubtful:
+                    self._send(self._doubtful.popleft(), each=True)
+                    continue
                 items, more = self._taken(sets, more)
                 if not items:
                     break
@@ -120,13 +204,13 @@ class RunningSweep:
         if self._broken_off is not None:
             raise self._broken_off
 
-    def _send(self, items: list[Item]) -> None:
-        batch = _Batch(items, {})
+    def _send(self, items: list[Item], *, each: bool = False) -> None:
+        batch = _Batch(items, each, [])
         try:
-            self._out[self._crew.submit(items, batch.heard.__setitem__)] = batch
+            self._out[self._crew.submit(items, batch.heard, each)] = batch
         except ParameterError as error:  # a value of one of them cannot travel
             if len(items) > 1:
-                self._alone.extend(items)
+                self._again.extend(items)
             else:
                 self._ready.append(Outcome(items[0].number, items[0].params, error=error))
 
@@ -141,9 +225,9 @@ class RunningSweep:
 
     def _taken(self, sets: Iterator[tuple[int, Mapping[str, Any]]], more: bool) -> tuple[list[Item], bool]:
         """The next batch, empty where there is none now, and whether there may be more sets."""
-        if self._alone:
-            return [self._alone.popleft()], more
-        size = 1 if self._one_by_one else self._batch
+        if self._again:
+            return [self._again.popleft()], more
+        size = self._batch
         if self._left is not None and size > 1:  # the last ones are shared by all
             size = min(size, max(self._few, math.ceil((self._left + len(self._back)) / self._crew.size)))
         items = [self._back.popleft() for _ in range(min(size, len(self._back)))]
@@ -171,33 +255,10 @@ class RunningSweep:
         except ParameterError:
             return 1  # which will be told when it is sent
 
-    def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
-        """The call, unless its values are wrong, or it was done before."""
-        seed = None if self._seed is None else _seed_of(self._seed, number)
-        key = None
-        if not isinstance(values, Mapping):
-            raise TypeError(
-                f"map takes a dict of values for each call; call {number + 1} is {shorten(values)}"
-            )
-        try:
-            params = bind(self._parameters, values, self._notebook.name, **self._read)
-            if seed is not None and "seed" in self._parameters and "seed" not in params:
-                params["seed"] = seed
-            if self._store is not None:
-                key = self._store.key(params, seed)
-                value = self._store.get(key)
-                if value is not ABSENT:
-                    self._ready.append(Outcome(number, params, value))
-                    return None
-        except ParameterError as error:
-            self._ready.append(Outcome(number, values, error=error))
-            return None
-        return Item(number, params, seed, key)
-
     def _came(self, future: concurrent.futures.Future[Any], batch: _Batch) -> None:
         items = batch.items
         try:
-            went, seconds = self._crew.read(future.result())
+            answers, seconds = future.result()
         except concurrent.futures.BrokenExecutor as error:
             told = str(error).rstrip(".")
             raise TaskDied(
@@ -207,49 +268,33 @@ class RunningSweep:
             ) from error
         except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
             if len(items) > 1:
-                self._broke(batch)
+                self._broke(batch, error)
                 return
             ended = of_call(error, self._notebook.name, items[0].params, self._limit)
             went, seconds = [Went(False, ended)], MOMENT
+        else:
+            went = [self._crew.read(answer) for answer in itertools.chain(batch.heard, answers)]
         for item, how in zip(items, went, strict=False):
             self._ended(item, how)
         self._back.extend(items[len(went) :])
         each = max(seconds / len(went), 1e-6)
         self._batch, self._few = (max(1, min(int(span / each), _MOST)) for span in (MOMENT, _LEAST))
-        if not self._one_by_one:
-            self._most = self._crew.size * _AHEAD
+        self._most = self._crew.size * _AHEAD
 
-    def _broke(self, batch: _Batch) -> None:
-        """A batch ended early: what has ended is not made again, and what ran is made alone."""
-        for place, item in enumerate(batch.items):
-            if place in batch.heard:
-                self._ended(item, batch.heard[place])
-            elif not batch.heard:  # nothing is known
-                self._alone.append(item)
-            elif place - 1 in batch.heard:
-                self._alone.append(item)  # it ran
-            else:
-                self._back.append(item)
-
-    def _ended(self, item: Item, how: Went) -> None:
-        if how.well and self._store is not None and item.key is not None and not how.kept:
-            try:
-                self._store.put(item.key, how.what)
-            except ReturnError as error:  # a value that no store can keep is that call's failure
-                self._failed(item, error)
-                return
-        if how.well:
-            self._ready.append(Outcome(item.number, item.params, how.what))
-        elif self._tries[item.number] < self._retries and not isinstance(how.what, ParameterError):
-            self._tries[item.number] += 1
-            self._alone.append(item)
+    def _broke(self, batch: _Batch, error: Exception) -> None:
+        """A batch ended early: what has ended is not made again, and who ended it is found."""
+        for item, answer in zip(batch.items, batch.heard, strict=False):
+            self._ended(item, self._crew.read(answer))
+        unknown = [item for item in batch.items[len(batch.heard) :] if not self._was_kept(item)]
+        if not unknown:
+            return
+        if not self._crew.tells or not isinstance(error, TaskDied | TimeoutError):  # nothing is known
+            self._again.extend(unknown)
+        elif not batch.each:
+            self._doubtful.append(unknown)
         else:
-            self._failed(item, how.what)
-
-    def _failed(self, item: Item, what: Any) -> None:
-        self._tries.pop(item.number, None)
-        error = what if isinstance(what, Exception) else RestifiedError(f"the call ended by {what!r}")
-        self._ready.append(Outcome(item.number, item.params, error=error))
+            self._again.extend(unknown[:1])  # it ran
+            self._back.extend(unknown[1:])
 
 
 def _seed_of(seed: int, number: int) -> int:

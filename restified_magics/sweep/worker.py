@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib.util
-import itertools
 import os
 import pathlib
 import pickle
@@ -29,7 +28,7 @@ from restified_magics.isolated.isolated_child import report
 from restified_magics.sweep.parcels import Answer, Item, Parcel, Went, pack_value, portable
 from restified_magics.sweep.store import Store
 
-__all__ = ["PRELOADED", "hard_limit", "opened", "run_far", "run_here", "run_there"]
+__all__ = ["PRELOADED", "hard_limit", "made_here", "opened", "run_far", "run_here", "run_there"]
 
 #: What the process imports that those of calls are forked from.
 PRELOADED = ("restified_magics.isolated.isolated_call", "restified_magics.sweep.worker")
@@ -60,15 +59,20 @@ def run_here(
     started = time.perf_counter()
     outcomes: list[Went] = []
     for item in items:
-        try:
-            with _seeded(item.seed, restore=True):
-                value = model.execute(item.params, timeout=timeout)
-            outcomes.append(Went(True, value, _kept(store, item, value)))
-        except Exception as error:  # noqa: BLE001 - told to who asked for the sweep
-            outcomes.append(Went(False, error))
+        outcomes.append(made_here(model, item, timeout, store))
         if time.perf_counter() - started > moment:
             break
     return outcomes, time.perf_counter() - started
+
+
+def made_here(model: Model, item: Item, timeout: float | None, store: Store | None) -> Went:
+    """Make one call in this process: see :func:`run_here`."""
+    try:
+        with _seeded(item.seed, restore=True):
+            value = model.execute(item.params, timeout=timeout)
+        return Went(True, value, _kept(store, item, value))
+    except Exception as error:  # noqa: BLE001 - told to who asked for the sweep
+        return Went(False, error)
 
 
 def run_there(
@@ -76,38 +80,49 @@ def run_there(
     batch: bytes,
     timeout: float | None,
     moment: float,
+    pause: float,
+    *,
     folder: str | None = None,
     store: Store | None = None,
 ) -> tuple[list[Answer], float]:
     """Run calls of a batch in a process that is there for it, on this machine.
 
-    Each call that has ended while others follow is reported, as its place in the batch and its answer: the
-    process may end before the batch does.
+    The process may end before the batch does. So the answers of calls that have ended while others follow
+    are reported, where somebody hears it.
 
     Args:
         parcel: the Model.
         batch: the calls.
         timeout: seconds that each may take.
         moment: seconds after which no more of them is begun.
+        pause: seconds between two reports, at least.
         folder: where the cells run, in place of the parcel's own.
         store: keeps each value as soon as it is there, or None.
 
     Returns:
-        The answers of those that were made, and the seconds that they took.
+        The answers that were not reported, and the seconds that all of those took that were made.
     """
     model = opened(parcel, folder)
     items: Sequence[Item] = pickle.loads(batch)  # noqa: S301 - from who asked for the sweep
     answers: list[Answer] = []
-    started = time.perf_counter()
-    for place, item in enumerate(items):
+    left = len(items)
+    now = started = told = time.perf_counter()
+    for item in items:
         answers.append(_answer(model, item, timeout, store))
-        if time.perf_counter() - started > moment:
+        left -= 1
+        now = time.perf_counter()
+        if now - started > moment:
             break
-        report((place, answers[-1]))
-    return answers, time.perf_counter() - started
+        if left and now - told >= pause:
+            if report(answers):
+                answers = []
+            told = now
+    return answers, now - started
 
 
-def run_far(parcel: Parcel, batch: bytes, timeout: float | None, moment: float) -> tuple[list[Answer], float]:
+def run_far(
+    parcel: Parcel, batch: bytes, timeout: float | None, moment: float, pause: float
+) -> tuple[list[Answer], float]:
     """As :func:`run_there`, on a worker that may be anywhere: its calls get a process of their own.
 
     The files of the parcel are laid into a folder of the worker's, where the cells run. When Dask cancels
@@ -118,19 +133,17 @@ def run_far(parcel: Parcel, batch: bytes, timeout: float | None, moment: float) 
     _check(parcel.version)
     limit = hard_limit(timeout, moment)
     bare = parcel._replace(files=b"")
-    future = _executor(parcel.imports).submit_within(
-        limit, run_there, bare, batch, timeout, moment, _folder(parcel)
+    answers: list[Answer] = []
+    future = _executor(parcel.imports).submit_heard(
+        answers.extend, limit, run_there, bare, batch, timeout, moment, pause, folder=_folder(parcel)
     )
-    heard: dict[int, Answer] = {}
-    future.on_report = lambda told: heard.update([told])
     try:
-        answers, seconds = result_while_wanted(future)
+        last, seconds = result_while_wanted(future)
+        answers += last
     except (TaskDied, TimeoutError):
-        if 0 not in heard:
+        if not answers:
             raise
-        # of this batch that is all; the call that ended the process is the first of another one
-        ended = itertools.takewhile(heard.__contains__, itertools.count())
-        answers, seconds = [heard[place] for place in ended], moment
+        seconds = moment  # of this batch that is all; the others, one of which it was, go into another one
     if not parcel.files:
         for answer in answers:
             _explain_missing(answer)
