@@ -335,25 +335,38 @@ class KernelDied(CallError):  # noqa: N818 - the word of the field
         self.result = result
 
 
-class TaskDied(RestifiedError):  # noqa: N818 - as the kernel of a call
+class TaskDied(CallError):  # noqa: N818 - as the kernel of a call
     """The process of an isolated task ended before the task did: it crashed, or something ended it.
 
     Attributes:
         reason: how it ended, and what can be done.
         notebook: the path or name of the Model's notebook, where the task was a call; else empty.
+        cell: position of the cell that was running, counted from 1, or None where it is not known.
+        result: the call's :class:`~restified_magics.core.result.Result`, with its values; or None.
 
     Example:
         >>> print(TaskDied("the process of the task crashed by SIGSEGV"))
         the process of the task crashed by SIGSEGV
-        >>> print(TaskDied("the process crashed by SIGSEGV", notebook="rows.ipynb", values="n=3"))
-        rows.ipynb, with n=3: the process crashed by SIGSEGV
+        >>> print(TaskDied("the process crashed by SIGSEGV", notebook="rows.ipynb", values="n=3", cell=2))
+        rows.ipynb, cell 2, with n=3: the process crashed by SIGSEGV
     """
 
-    def __init__(self, reason: str, *, notebook: str = "", values: str = "") -> None:
-        place = f"{notebook}, with {values}" if values else notebook
+    def __init__(
+        self,
+        reason: str,
+        *,
+        notebook: str = "",
+        values: str = "",
+        cell: int | None = None,
+        result: Result | None = None,
+    ) -> None:
+        place = f"{notebook}, cell {cell}" if cell else notebook
+        place += f", with {values}" if values else ""
         super().__init__(f"{place}: {reason}" if place else reason)
         self.reason = reason
         self.notebook = notebook
+        self.cell = cell
+        self.result = result
 
 
 class ModelRecursionError(RestifiedError, RecursionError):

@@ -70,7 +70,10 @@ def test_a_crash_does_not_hurt_a_worker(client, write, tmp_path):
     before = set(client.run(os.getpid).values())
     sets = [{"x": n, "folder": str(calls)} for n in range(80)]
     values = model.map(sets, executor=client.get_executor(), on_error="return")
-    assert isinstance(values.pop(50), TaskDied)
+    died = values.pop(50)
+    assert isinstance(died, TaskDied)
+    assert died.cell == 3
+    assert died.result.params["x"] == 50
     assert values == [n for n in range(80) if n != 50]
     assert set(client.run(os.getpid).values()) == before
     made = [path.name.partition("-")[0] for path in calls.iterdir()]

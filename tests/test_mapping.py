@@ -188,11 +188,27 @@ def test_a_crash_names_its_call(write):
     assert caught.value.__notes__ == ["In call 2 of the sweep"]
     error = pickle.loads(pickle.dumps(caught.value))
     assert re.fullmatch(
-        r"\S*model\.ipynb, with x='777\S+', password=…, a=1, b=2, c=3, and 1 more: the process of the task ended "
+        r"\S*model\.ipynb, cell 2, with x='777\S+', password=…, a=1, b=2, c=3, and 1 more: the process of the task ended "
         "by itself with exit code 3",
         str(error),
     )
     assert len(str(error).removeprefix(error.notebook)) < 250
+
+
+@pytest.mark.parametrize("others", [0, 40])
+def test_a_crash_can_be_opened_as_a_notebook(write, tmp_path, others):
+    """It has the values, and the error in the cell that crashed, also where the call shared its process."""
+    crash = "import os\nif x < 0:\n    os._exit(3)"
+    model = PythonModel(write(parameters("x = 1"), "a = x", crash, returns("a")))
+    with pytest.raises(TaskDied) as caught:
+        model.map([*({"x": n} for n in range(others)), {"x": -5}], workers=1)
+    assert caught.value.cell == 3
+    path = pickle.loads(pickle.dumps(caught.value)).save(tmp_path / "failed.ipynb")
+    cells = json.loads(path.read_text())["cells"]
+    assert cells[0]["source"] == "x = -5"
+    assert [cell["execution_count"] for cell in cells] == [1, 2, 3, None]
+    assert [[output["ename"] for output in cell["outputs"]] for cell in cells] == [[], [], ["TaskDied"], []]
+    assert PythonModel(path)(x=2) == 2
 
 
 def test_a_broken_pool_is_told(write):

@@ -152,7 +152,7 @@ ERRORS = [
         "m.ipynb", cell=1, cell_id="a", line=2, source_line="x", ename="E", evalue="v", traceback=["t"]
     ),
     errors.TaskDied("the process of the task crashed by SIGSEGV"),
-    errors.TaskDied("the process crashed", notebook="m.ipynb", values="x=1"),
+    errors.TaskDied("the process crashed", notebook="m.ipynb", values="x=1", cell=2),
     errors.CallError("m.ipynb: ended early"),
     errors.MediaError("42 cannot be had as image/png", ["application/json"]),
     errors.ModelTimeout("m.ipynb", seconds=1.5, cell=3, stopped=False),

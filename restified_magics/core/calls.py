@@ -6,9 +6,10 @@ import contextvars
 import json
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from restified_magics.core.notebook import Notebook
+from restified_magics.core.notebook import Cell, Notebook
 from restified_magics.core.result import Result
 from restified_magics.errors import ModelRecursionError
 
@@ -29,6 +30,7 @@ class Call:
         sink: where its outputs go: None is where the caller's go.
         namespace: the globals of its cells, once it has them.
         cell: the cell that runs.
+        follow: is told each cell that begins, or None.
         hold: what it needs of the process.
         figures: pyplot's open figures of this call, once it has some.
         history: what its cells have shown, where they look back at it.
@@ -42,6 +44,7 @@ class Call:
         "depth",
         "ended",
         "figures",
+        "follow",
         "history",
         "hold",
         "namespace",
@@ -64,6 +67,7 @@ class Call:
         self.sink: Any = None
         self.namespace: dict[str, Any] = {}
         self.cell: Any = None
+        self.follow: Callable[[Cell], object] | None = None
         self.hold: Any = None
         self.shell: Any = None
         self.history: Any = None

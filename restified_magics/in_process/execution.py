@@ -32,7 +32,7 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
     """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
     names = call.namespace
     recorder = call.sink if record else None
-    quick = not (record or program.looks_back or guard() is not None)
+    quick = not (record or program.looks_back or call.follow is not None or guard() is not None)
     modules = sys.modules
     claim_figures()
     steps = iter(program.quick if quick else ((None, True, each) for each in program.steps))
@@ -98,6 +98,8 @@ def _with_magics(step: Step, call: Call, recorder: Recorder | None) -> Cells:
 def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:
     """Run one cell with everything that a cell may have; return the value of its last expression."""
     call.cell = step.cell
+    if call.follow is not None:
+        call.follow(step.cell)
     if recorder is not None:
         recorder.begin(step.cell.number)
     if call.history is not None and step.cell.count:

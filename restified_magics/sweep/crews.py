@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from restified_magics.core.model import Model
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.sweep.parcels import Answer, Item, Went, open_answer, pack_items, pack_model
+from restified_magics.sweep.parcels import Answer, Heard, Item, Went, open_answer, pack_items, pack_model
 from restified_magics.sweep.store import Store
 from restified_magics.sweep.worker import PRELOADED, hard_limit, opened, run_far, run_here, run_there
 
@@ -28,9 +28,9 @@ class Crew(NamedTuple):
     Attributes:
         size: how many batches run at once.
         tells: hears of calls that have ended before their batch does.
-        submit: gives it a batch; the list that gets the answers of those calls, from any thread; and whether
-            of each of them, or only now and then. The result is the answers of the other calls that were
-            made, and the seconds that all took.
+        submit: gives it a batch; who hears of those calls, from any thread; and whether of each of them, or
+            only now and then. The result is the answers of the other calls that were made, and the seconds
+            that all took.
         read: an answer → how the call went.
         weight: bytes that a call takes to be sent.
         end: nobody waits any more; it is told whether calls may still run.
@@ -38,7 +38,7 @@ class Crew(NamedTuple):
 
     size: int
     tells: bool
-    submit: Callable[[Sequence[Item], list[Any], bool], concurrent.futures.Future[tuple[list[Any], float]]]
+    submit: Callable[[Sequence[Item], Heard, bool], concurrent.futures.Future[tuple[list[Any], float]]]
     read: Callable[[Any], Went]
     weight: Callable[[Item], int]
     end: Callable[[bool], object]
@@ -68,7 +68,7 @@ def crew_for(
     if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
         threads = executor
 
-        def given(items: Sequence[Item], _: list[Any], __: bool) -> concurrent.futures.Future[Any]:
+        def given(items: Sequence[Item], _: Heard, __: bool) -> concurrent.futures.Future[Any]:
             items = [item._replace(seed=None) for item in items]  # they share this process's generators
             return threads.submit(run_here, model, items, limit, MOMENT, store)
 
@@ -91,13 +91,13 @@ def crew_for(
     tells = isinstance(executor, IsolatedExecutor)
     others = executor
 
-    def sent(items: Sequence[Item], heard: list[Answer], each: bool) -> concurrent.futures.Future[Any]:
+    def sent(items: Sequence[Item], heard: Heard, each: bool) -> concurrent.futures.Future[Any]:
         asked = (parcel, pack_items(items, model.name), limit, MOMENT, 0.0 if each else _PAUSE)
         if not local:
             # pure: else Dask may take the answer of a failed batch for that of the same batch, made again
             return others.submit(run_far, *asked, pure=False)  # type: ignore[call-arg]
         if isinstance(others, IsolatedExecutor):
-            return others.submit_heard(heard.extend, others.timeout, run_there, *asked, store=store)
+            return others.submit_heard(heard, others.timeout, run_there, *asked, store=store)
         return others.submit(run_there, *asked, store=store)
 
     return Crew(

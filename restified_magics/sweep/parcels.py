@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import restified_magics
 from restified_magics.core.model import Model
+from restified_magics.core.notebook import Notebook
+from restified_magics.core.result import Result
 from restified_magics.core.telling import shorten
 from restified_magics.errors import ModelTimeout, ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.in_process.python_model import PythonModel
@@ -26,6 +28,7 @@ from restified_magics.wire.encoding import Unencodable, pack, unpack
 
 __all__ = [
     "Answer",
+    "Heard",
     "Item",
     "Parcel",
     "Went",
@@ -85,6 +88,25 @@ class Answer(NamedTuple):
     kind: str
     content: Any
     kept: bool = False
+
+
+class Heard:
+    """What a worker has told of a batch that it works on: it is called with each report.
+
+    Attributes:
+        answers: of the first calls, which have ended.
+        cell: position of the cell that runs, counted from 1, where the batch is one call; or None.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.cell: int | None = None
+
+    def __call__(self, told: list[Answer] | int) -> None:
+        if isinstance(told, int):
+            self.cell = told
+        else:
+            self.answers += told
 
 
 class Parcel(NamedTuple):
@@ -198,13 +220,16 @@ def portable(error: Exception) -> Exception:
 
 
 def of_call(
-    error: BaseException, name: str, params: Mapping[str, Any], timeout: float | None
+    error: BaseException, notebook: Notebook, item: Item, timeout: float | None, cell: int | None
 ) -> BaseException:
-    """What ended the process of a call, which knew no notebook, as what ended the call."""
+    """What ended the process of a call, which knew no notebook, as what ended the call in this cell."""
+    result = Result(params=dict(item.params), cell=cell, _source=notebook)
     if isinstance(error, TimeoutError) and not isinstance(error, ModelTimeout) and timeout is not None:
-        return ModelTimeout(name, seconds=timeout)
+        return ModelTimeout(notebook.name, seconds=timeout, cell=cell, result=result)
     if isinstance(error, TaskDied) and not error.notebook:
-        return TaskDied(error.reason, notebook=name, values=_told(params))
+        return TaskDied(
+            error.reason, notebook=notebook.name, values=_told(item.params), cell=cell, result=result
+        )
     return error
 
 

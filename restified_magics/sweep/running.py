@@ -21,7 +21,7 @@ from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.sweep.crews import MOMENT, Crew
-from restified_magics.sweep.parcels import Item, Went, of_call
+from restified_magics.sweep.parcels import Heard, Item, Went, of_call
 from restified_magics.sweep.store import ABSENT, Store
 from restified_magics.sweep.worker import made_here
 
@@ -154,12 +154,12 @@ class _Batch(NamedTuple):
     Attributes:
         items: the calls.
         each: it is heard of each of them, when it has ended.
-        heard: the answers of the first of them.
+        heard: what has been told of them.
     """
 
     items: list[Item]
     each: bool
-    heard: list[Any]
+    heard: Heard
 
 
 class CrewedSweep(RunningSweep):
@@ -205,7 +205,7 @@ class CrewedSweep(RunningSweep):
             raise self._broken_off
 
     def _send(self, items: list[Item], *, each: bool = False) -> None:
-        batch = _Batch(items, each, [])
+        batch = _Batch(items, each, Heard())
         try:
             self._out[self._crew.submit(items, batch.heard, each)] = batch
         except ParameterError as error:  # a value of one of them cannot travel
@@ -270,10 +270,11 @@ class CrewedSweep(RunningSweep):
             if len(items) > 1:
                 self._broke(batch, error)
                 return
-            ended = of_call(error, self._notebook.name, items[0].params, self._limit)
+            cell = batch.heard.cell or getattr(error, "cell", None)
+            ended = of_call(error, self._notebook, items[0], self._limit, cell)
             went, seconds = [Went(False, ended)], MOMENT
         else:
-            went = [self._crew.read(answer) for answer in itertools.chain(batch.heard, answers)]
+            went = [self._crew.read(answer) for answer in itertools.chain(batch.heard.answers, answers)]
         for item, how in zip(items, went, strict=False):
             self._ended(item, how)
         self._back.extend(items[len(went) :])
@@ -283,9 +284,9 @@ class CrewedSweep(RunningSweep):
 
     def _broke(self, batch: _Batch, error: Exception) -> None:
         """A batch ended early: what has ended is not made again, and who ended it is found."""
-        for item, answer in zip(batch.items, batch.heard, strict=False):
+        for item, answer in zip(batch.items, batch.heard.answers, strict=False):
             self._ended(item, self._crew.read(answer))
-        unknown = [item for item in batch.items[len(batch.heard) :] if not self._was_kept(item)]
+        unknown = [item for item in batch.items[len(batch.heard.answers) :] if not self._was_kept(item)]
         if not unknown:
             return
         if not self._crew.tells or not isinstance(error, TaskDied | TimeoutError):  # nothing is known

@@ -20,12 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import restified_magics
+from restified_magics.core.calls import Call
 from restified_magics.core.model import Model
+from restified_magics.core.notebook import Cell
 from restified_magics.errors import RestifiedError, TaskDied
 from restified_magics.in_process.program import compiled
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.isolated.isolated_child import report
-from restified_magics.sweep.parcels import Answer, Item, Parcel, Went, pack_value, portable
+from restified_magics.sweep.parcels import Answer, Heard, Item, Parcel, Went, pack_value, portable
 from restified_magics.sweep.store import Store
 
 __all__ = ["PRELOADED", "hard_limit", "made_here", "opened", "run_far", "run_here", "run_there"]
@@ -88,7 +90,7 @@ def run_there(
     """Run calls of a batch in a process that is there for it, on this machine.
 
     The process may end before the batch does. So the answers of calls that have ended while others follow
-    are reported, where somebody hears it.
+    are reported, where somebody hears it; and of a call that is alone, the cell that begins.
 
     Args:
         parcel: the Model.
@@ -106,6 +108,8 @@ def run_there(
     items: Sequence[Item] = pickle.loads(batch)  # noqa: S301 - from who asked for the sweep
     answers: list[Answer] = []
     left = len(items)
+    if isinstance(model, _TellingModel):
+        model.telling = left == 1
     now = started = told = time.perf_counter()
     for item in items:
         answers.append(_answer(model, item, timeout, store))
@@ -133,17 +137,20 @@ def run_far(
     _check(parcel.version)
     limit = hard_limit(timeout, moment)
     bare = parcel._replace(files=b"")
-    answers: list[Answer] = []
+    heard = Heard()
     future = _executor(parcel.imports).submit_heard(
-        answers.extend, limit, run_there, bare, batch, timeout, moment, pause, folder=_folder(parcel)
+        heard, limit, run_there, bare, batch, timeout, moment, pause, folder=_folder(parcel)
     )
     try:
-        last, seconds = result_while_wanted(future)
-        answers += last
-    except (TaskDied, TimeoutError):
-        if not answers:
+        answers, seconds = result_while_wanted(future)
+    except (TaskDied, TimeoutError) as error:
+        if not heard.answers:
+            if isinstance(error, TaskDied):
+                error.cell = heard.cell
             raise
-        seconds = moment  # of this batch that is all; the others, one of which it was, go into another one
+        # of this batch that is all; the others, one of which it was, go into another one
+        answers, seconds = [], moment
+    answers = heard.answers + answers
     if not parcel.files:
         for answer in answers:
             _explain_missing(answer)
@@ -153,6 +160,22 @@ def run_far(
 def hard_limit(timeout: float | None, moment: float) -> float | None:
     """Seconds that a batch may take: its calls end by themselves when their time is up, if anything works."""
     return None if timeout is None else moment + timeout + _GRACE
+
+
+class _TellingModel(PythonModel):
+    """A Model whose calls report each cell that begins, while it is `telling`."""
+
+    telling = False
+
+    def _begin(self, params: Mapping[str, Any] | None) -> Call:
+        call = super()._begin(params)
+        if self.telling:
+            call.follow = _report_cell
+        return call
+
+
+def _report_cell(cell: Cell) -> None:
+    report(cell.number)
 
 
 def _answer(model: Model, item: Item, timeout: float | None, store: Store | None) -> Answer:
@@ -222,7 +245,7 @@ def _made(described: Mapping[str, Any], folder: str | None) -> Model:
         "name": described["name"],
     }
     if described["kind"] == "python":
-        return PythonModel(described["node"], scope="isolated", **options)
+        return _TellingModel(described["node"], scope="isolated", **options)
     from restified_magics.in_kernel.kernel_model import (
         KernelModel,  # slow to import: it brings jupyter_client
     )
