@@ -37,6 +37,7 @@ _MODULES = (
     "once",
     "annotated",
     "magic_code",
+    "rewriting",
     "kernel_side",
 )
 _LOADER = """

@@ -23,10 +23,9 @@ import traceback
 import warnings
 from typing import Any
 
-from .annotated import annotation_of
 from .encoding import Unencodable, pack, unpack
-from .magic_code import MagicCode, as_lines, is_magic, kept, through_magics
-from .once import assigned_once
+from .magic_code import MagicCode, kept, through_magics
+from .rewriting import rewrite
 
 __all__ = ["EVENT", "call", "install"]
 
@@ -233,32 +232,14 @@ class _Call:
     # ------------------------------------------------------- what is changed
 
     def rewritten(self, tree, cell):
-        """The cell's tree with given values at their assignments, and the value of a `return` cell kept."""
-        sites = {(line, column): names for line, column, names in cell["sites"]}
-        body = []
-        for statement in tree.body:
-            names = sites.pop((statement.lineno, statement.col_offset), ())
-            given = [name for name in names if name in self.params]
-            if not given or not set(_targets(statement)) <= set(self.params):
-                body.append(statement)
-            elif isinstance(statement, ast.AnnAssign):
-                body.append(annotation_of(statement))
-            for name in given:
-                assigned = ast.Assign([ast.Name(name, ast.Store())], _ours("given", ast.Constant(name)))
-                body.append(ast.copy_location(assigned, statement))
-        lost = [name for names in sites.values() for name in names if name in self.params]
+        """The cell's tree with the values that were given, and the value of a `return` cell kept."""
+        lost = rewrite(tree, cell, self.params, self.magic_code)
         if lost:
             self.problem = (
                 "{} cannot be given: IPython {} in this kernel reads cell {} in another way".format(
                     " and ".join(lost), sys.modules["IPython"].__version__, cell["number"]
                 )
             )
-            body = []
-        if cell["returns"] and body:
-            if self.magic_code is not None and isinstance(body[-1], ast.Expr) and is_magic(body[-1].value):
-                self.magic_code.keeps = body[-1].lineno
-            _keep_value(body)
-        tree.body = body
         return tree
 
     def given(self, name):
@@ -336,34 +317,6 @@ class _Rewriter(ast.NodeTransformer):
             return tree
         cell, running.todo = running.todo, None
         return running.rewritten(tree, cell)
-
-
-def _targets(statement):
-    """The names a statement binds; a target that is no name is named so that no call can give it."""
-    listed = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    for target in listed:
-        for node in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
-            yield node.id if isinstance(node, ast.Name) else "<not a name>"
-
-
-def _ours(method, argument):
-    """The expression that calls a method of the running call, by no name that a cell could have."""
-    module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant("_restified_kernel")], [])
-    running = ast.Attribute(module, "_running", ast.Load())
-    return ast.Call(ast.Attribute(running, method, ast.Load()), [argument], [])
-
-
-def _keep_value(body):
-    """Have the value of the last statement kept: of an expression, or what was just assigned."""
-    last = body[-1]
-    if isinstance(last, ast.Expr):
-        value = as_lines(last.value)  # `!cmd` gives its lines, as `x = !cmd` does
-        last.value = ast.copy_location(_ours("keep", value), value)
-        return
-    if isinstance(last, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        statements, value, ends = assigned_once(last)
-        taken = ast.copy_location(ast.Expr(_ours("take", value)), last)
-        body[-1:] = [*statements, taken, *([] if ends is None else [ends])]
 
 
 # ------------------------------------------------------------------- the shell
