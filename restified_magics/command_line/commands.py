@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import click
 
+from restified_magics.command_line.value_hints import values_hinted
+from restified_magics.core.telling import nearest
 from restified_magics.errors import (
     CellError,
     ModelTimeout,
@@ -70,12 +72,20 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        close = None if args[0] in COMMANDS else nearest(args[0], COMMANDS)
+        if close is not None and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close!r}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (summary, _) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _told(ctx):
+        with _told(ctx), values_hinted([*ctx.args]):
             return super().invoke(ctx)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,9 +20,27 @@ from restified_magics.signature.reading import OutOfRange, load_json
 __all__ = ["command"]
 
 
-@click.command("run", cls=WordsKept)
+class _Run(WordsKept):
+    """Its options of two words are told from ``name=value``, which other commands take."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for option, word in itertools.pairwise(args):
+            if option in _PAIRS and "=" in word and not ctx.resilient_parsing:
+                ctx.fail(_as_pair(word, option))
+        return super().parse_args(ctx, args)
+
+
+_PAIRS = ("-p", "--parameter", "-r", "--raw")
+
+
+def _as_pair(word: str, option: str = "-p") -> str:
+    name, _, value = word.partition("=")
+    return f"{word!r} is no name and value. Write {option} {shlex.quote(name)} {shlex.quote(value)}"
+
+
+@click.command("run", cls=_Run)
 @click.argument("notebook", shell_complete=complete_notebook)
-@click.argument("executed", required=False)
+@click.argument("executed", nargs=-1, metavar="[EXECUTED]")
 @click.option(
     "-o", "--output", metavar="FILE.ipynb", help="The executed notebook; it can be the second argument."
 )
@@ -53,7 +73,7 @@ __all__ = ["command"]
 @click.option("--log-output", is_flag=True, help="Show what the cells print and display, too.")
 def command(  # noqa: PLR0913 - the options of a command
     notebook: str,
-    executed: str | None,
+    executed: tuple[str, ...],
     *,
     output: str | None,
     pairs: Iterable[tuple[str, str]],
@@ -75,14 +95,17 @@ def command(  # noqa: PLR0913 - the options of a command
     \b
     restified run report.ipynb -p year 2026 -o report-2026.ipynb
     """
-    target = output or executed
-    if target is None:
+    for word in executed:
+        if "=" in word and not word.endswith(".ipynb"):
+            raise click.UsageError(_as_pair(word))
+    targets = [*executed, *filter(None, [output])]
+    if not targets:
         raise click.UsageError("where to? Write the executed notebook's name, as in -o executed.ipynb")
-    if output and executed:
-        raise click.UsageError(f"two notebooks to write, {executed} and {output}. Leave one out")
-    path = pathlib.Path(target).expanduser()
+    if len(targets) > 1:
+        raise click.UsageError(f"more than one notebook to write: {', '.join(targets)}. Leave one")
+    path = pathlib.Path(targets[0]).expanduser()
     model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
-    check_output(target, model.notebook)
+    check_output(targets[0], model.notebook)
     given: dict[str, Given] = {}
     for text in yamls:
         given.update(_of_yaml(text, "--yaml"))

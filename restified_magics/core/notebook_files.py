@@ -49,6 +49,8 @@ def notebook_file(path: str | os.PathLike[str], notebook: Notebook | None = None
     """
     name = os.fspath(path)
     target = pathlib.Path(path).expanduser()
+    if name == "-":
+        raise NotebookError(name, "a notebook is written to a file. Name it, as in 'executed.ipynb'")
     if target.suffix != ".ipynb":
         raise NotebookError(
             name, f"a notebook is written to a file that ends in .ipynb. Write {target.name + '.ipynb'!r}"

@@ -117,8 +117,8 @@ class KernelModel(Model):
             raise NotebookError(
                 notebook.name,
                 f"needs the kernel {name!r}, which is not installed. Installed: {known}. Install it"
-                f"{_INSTALL.get(name, '')}, or choose one of them: kernel_name=, or --kernel=NAME in a magic "
-                "and in the shell",
+                f"{_INSTALL.get(name, '')}, or choose one of them: kernel_name= in Python, "
+                "--kernel=NAME in a magic or a shell",
             )
 
     def _language(self, kernel_name: str) -> str:
