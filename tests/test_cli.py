@@ -106,11 +106,16 @@ def test_what_goes_wrong_has_an_exit_code_and_words(restified, model, arguments,
     assert "restified_magics/" not in done.stderr
 
 
-def test_a_file_that_has_no_folder_is_told_before_the_call(restified, model, tmp_path):
+def test_a_file_that_cannot_be_so_is_told_before_the_call(restified, model, tmp_path):
     """What a long call gave is not lost for a name that was wrong from the beginning."""
-    for output in ("no/where.json", str(tmp_path)):
-        done = restified("call", "model.ipynb", "-o", output)
-        assert (done.returncode, "folder" in done.stderr, "printed" in done.stderr) == (2, True, False)
+    contradiction = "-o s.json: its ending says another form than --csv. Leave --csv out, or end it in .csv"
+    for arguments, told in (
+        (["-o", "no/where.json"], "folder"),
+        (["-o", str(tmp_path)], "folder"),
+        (["-o", "s.json", "--csv"], contradiction),
+    ):
+        done = restified("call", "model.ipynb", *arguments)
+        assert (done.returncode, told in done.stderr, "printed" in done.stderr) == (2, True, False)
 
 
 def test_what_is_written_at_the_end_of_the_process_is_not_the_value(restified, write):
@@ -352,6 +357,25 @@ def test_forms_of_the_value(restified, write, tmp_path):
     done = restified("call", "model.ipynb", "kind=table", "-o", "table.parquet")
     assert "cannot be had as .parquet, only as .json, .csv, .html" in done.stderr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["model.ipynb", "table.csv"]
+
+
+def test_a_form_that_any_ending_takes(restified, write, tmp_path):
+    """A flag says the form where the ending of the file says none, or the same one."""
+    write(returns("[{'a': 1}]"))
+    for name in ("table.txt", "table.csv", "table"):
+        assert restified("call", "model.ipynb", "--csv", "-o", name).returncode == 0
+        assert (tmp_path / name).read_text() == "a\n1\n"
+
+
+def test_a_call_without_a_return_cell_says_why_there_is_no_value(restified, write):
+    """It is said on stderr: nothing on stdout may be what the notebook returns."""
+    write("1")
+    done = restified("call", "model.ipynb")
+    told = "Warning: model.ipynb: no cell has the tag `return`, so a call returns None. Tag the cell that"
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "", 1)
+    assert done.stderr.startswith(told)
+    write(returns("None"))
+    assert restified("call", "model.ipynb").stderr == ""
 
 
 def test_bytes_and_text_are_written_as_they_are(restified, write, tmp_path):

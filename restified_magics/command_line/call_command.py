@@ -9,7 +9,7 @@ import click
 from restified_magics.command_line.command_values import given_values, read_values
 from restified_magics.command_line.options import calling_options
 from restified_magics.command_line.shell_completion import complete_notebook, complete_values
-from restified_magics.command_line.terminal import check_output, results_only, written
+from restified_magics.command_line.terminal import check_ending, check_output, results_only, written
 from restified_magics.core.media import CSV, HTML, JSON
 from restified_magics.engines import Engine, open_model
 
@@ -56,6 +56,8 @@ def command(  # noqa: PLR0913 - the options of a command
     chosen = {flag: media_type for flag, (given, media_type) in forms.items() if given}
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(chosen)} are several forms of one value. Leave one of them.")
+    for flag, media_type in chosen.items():
+        check_ending(output, flag, media_type)
     with results_only() as give:
         model = open_model(notebook, engine=engine, kernel=kernel, cwd=cwd, timeout=timeout)
         params = read_values(model.parameters, given_values(values), model.name)
@@ -64,4 +66,7 @@ def command(  # noqa: PLR0913 - the options of a command
             value = model.execute(params)
         else:
             value = model.run(params, echo=True, save=pathlib.Path(save)).value
+        for finding in model.notebook.findings:
+            if finding.rule == "no-return":
+                click.echo(f"Warning: {model.name}: {finding.text}", err=True)
         written(value, give, media_type=next(iter(chosen.values()), None), output=output)

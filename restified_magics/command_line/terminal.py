@@ -15,12 +15,12 @@ from typing import Any
 import click
 
 from restified_magics.command_line.abrupt_exit import abrupt_exits_told
-from restified_magics.core.media import JSON, TEXT, offered, render
+from restified_magics.core.media import CSV, HTML, JSON, PDF, PNG, SVG, TEXT, offered, render
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.notebook_files import refuse_itself, told_of
 from restified_magics.errors import MediaError, RestifiedError
 
-__all__ = ["WHOLE_PROCESS", "Give", "check_output", "results_only", "written"]
+__all__ = ["WHOLE_PROCESS", "Give", "check_ending", "check_output", "results_only", "written"]
 
 #: The object of click's context where the process is there for the command only.
 WHOLE_PROCESS = object()
@@ -92,6 +92,20 @@ def check_output(output: str | None, notebook: Notebook) -> None:
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"-o {path}: there is no folder {path.parent}. Make it first")
     refuse_itself(notebook, path)
+
+
+def check_ending(output: str | None, flag: str, media_type: str) -> None:
+    """Refuse a file whose ending says another form than a flag of the command does.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    said = mimetypes.guess_type(output or "")[0]
+    if said in {JSON, CSV, HTML, PNG, SVG, PDF} and said != media_type:
+        ending = mimetypes.guess_extension(media_type)
+        raise click.UsageError(
+            f"-o {output}: its ending says another form than {flag}. Leave {flag} out, or end it in {ending}"
+        )
 
 
 def written(value: Any, give: Give, *, media_type: str | None, output: str | None) -> None:
