@@ -401,7 +401,7 @@ def test_show(restified, model, write):
     done = restified("show", "other.ipynb")
     assert done.returncode == 0, done.stderr
     assert "other(n=1)" in done.stdout
-    assert "taken" in done.stdout
+    assert "Names that no cell defines:\n    taken\n" in done.stdout
     told = json.loads(restified("show", "model.ipynb", "--json").stdout)
     assert [each["name"] for each in told["parameters"]] == ["x", "name", "since", "half"]
     assert told["parameters"][2] == {
@@ -413,6 +413,29 @@ def test_show(restified, model, write):
         "default": "2026-01-31",
     }
     assert told["cells"][2]["role"] == "parameters"
+
+
+def test_show_lists_a_cell_that_is_not_valid_python(restified, write):
+    """It is a problem, for people and for programs, and told once, though it is a cell of parameters."""
+    write(parameters("n = = 1"), "return", returns("1"))
+    told = json.loads(restified("show", "model.ipynb", "--json").stdout)["problems"]
+    assert [each.split(":")[0] for each in told] == ["cell 1, line 1", "cell 2, line 1"]
+    lines = restified("show", "model.ipynb").stdout.splitlines()
+    assert [line.strip() for line in lines[lines.index("Problems:") + 1 :]] == told
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+def test_show_goes_on_after_a_notebook_that_is_none(restified, model, as_json):
+    """What can be shown is shown; each that cannot has its error, and the exit code is theirs."""
+    model.with_name("broken.ipynb").write_text("no JSON")
+    done = restified("show", "broken.ipynb", "model.ipynb", "gone.ipynb", *as_json)
+    assert done.returncode == 2
+    if as_json:
+        assert [each["name"] for each in json.loads(done.stdout)] == ["model.ipynb"]
+    else:
+        assert done.stdout.startswith("Division\n")
+    errors = done.stderr.splitlines()
+    assert [error[: error.index(".ipynb")] for error in errors] == ["Error: broken", "Error: gone"]
 
 
 def test_run_writes_the_executed_notebook_also_on_failure(restified, model, tmp_path):

@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from restified_magics.command_line.shell_completion import complete_notebook
-from restified_magics.command_line.strict_report import told_strictly
+from restified_magics.command_line.strict_report import broken_cells, told_strictly
 from restified_magics.core import summary
+from restified_magics.core.lint import seen_at_once
 from restified_magics.core.media import JSON, render
 from restified_magics.core.model import Model
 from restified_magics.engines import open_model
+from restified_magics.errors import NotebookError
 from restified_magics.signature.parameters import Parameter
 
 __all__ = ["command", "described"]
@@ -39,12 +41,24 @@ def command(ctx: click.Context, notebooks: tuple[str, ...], *, as_json: bool, st
     """
     if strict:
         ctx.exit(1 if told_strictly(notebooks, as_json=as_json) else 0)
-    models = [open_model(notebook) for notebook in notebooks]
+    models: list[Model] = []
+    refused: list[NotebookError] = []
+    for notebook in notebooks:
+        try:
+            models.append(open_model(notebook))
+        except NotebookError as error:
+            refused.append(error)
     if as_json:
         found = [described(model) for model in models]
-        click.echo(render(found[0] if len(found) == 1 else found, JSON))
+        if found:
+            click.echo(render(found[0] if len(notebooks) == 1 else found, JSON))
     else:
-        click.echo("\n".join(summary.text(model, cells=True) for model in models), nl=False)
+        texts = (summary.text(model, cells=True, problems=_problems(model)) for model in models)
+        click.echo("\n".join(texts), nl=False)
+    for refusal in refused[:-1]:
+        click.echo(f"Error: {refusal}", err=True)
+    if refused:
+        raise refused[-1]
 
 
 def described(model: Model) -> dict[str, Any]:
@@ -61,9 +75,14 @@ def described(model: Model) -> dict[str, Any]:
             {"number": cell.number, "id": cell.id, "role": cell.role, "tags": sorted(cell.tags)}
             for cell in notebook.cells
         ],
-        "problems": model.problems,
+        "problems": _problems(model),
         "free_names": list(getattr(model, "free_names", ())),
     }
+
+
+def _problems(model: Model) -> list[str]:
+    notebook = model.notebook
+    return [str(finding) for finding in seen_at_once(notebook, broken_cells(notebook))]
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from restified_magics.errors import NotebookError, NotebookWarning
 from restified_magics.in_process.free_names import free_names
 from restified_magics.in_process.program import compiled
 
-__all__ = ["told_strictly"]
+__all__ = ["broken_cells", "told_strictly"]
 
 
 def told_strictly(paths: Sequence[str], *, as_json: bool) -> bool:
@@ -69,9 +69,13 @@ def _report(path: str) -> _Report:
 def _findings(notebook: Notebook) -> list[Finding]:
     if not notebook.is_python:
         return lint(notebook)
-    program = compiled(notebook)
-    broken = {step.cell.number: step.error for step in program.steps if isinstance(step.error, SyntaxError)}
-    return lint(notebook, free=free_names(program), broken=broken)
+    return lint(notebook, free=free_names(compiled(notebook)), broken=broken_cells(notebook))
+
+
+def broken_cells(notebook: Notebook) -> dict[int, SyntaxError]:
+    """The cells of a notebook of Python that do not compile, by their position."""
+    steps = compiled(notebook).steps if notebook.is_python else ()
+    return {step.cell.number: step.error for step in steps if isinstance(step.error, SyntaxError)}
 
 
 def _tell_sum(reports: Sequence[_Report]) -> None:

@@ -14,7 +14,7 @@ from restified_magics.signature.credentials import credentials
 from restified_magics.signature.layout import UNPARSABLE
 from restified_magics.signature.parameters import Parameter
 
-__all__ = ["is_model", "lint"]
+__all__ = ["is_model", "lint", "seen_at_once"]
 
 
 def is_model(notebook: Notebook) -> bool:
@@ -45,24 +45,26 @@ def lint(
         ['no-return', 'no-help', 'secret', 'unused-parameter']
     """
     broken = broken or {}
-    # a cell that is not valid Python is told once
-    findings = [
-        each for each in notebook.findings if not (each.rule == "declaration" and each.cell in broken)
-    ]
-    findings += [
-        Finding(
-            "syntax",
-            f"{error.msg or type(error).__name__}. No call can run it: correct it",
-            cell,
-            error.lineno,
-        )
-        for cell, error in broken.items()
-    ]
+    findings = seen_at_once(notebook, broken)
     findings += _about_parameters(notebook)
     findings += _free(notebook, [name for name in free if not _may_bind(notebook, broken, name)])
     if notebook.other_language is None:
         findings += (each for cell in notebook.to_run for each in _widgets(cell))
     return kept(findings, notebook.cells)
+
+
+def seen_at_once(notebook: Notebook, broken: Mapping[int, SyntaxError]) -> list[Finding]:
+    """What the notebook itself tells, and which of its cells do not compile; each cell is told once.
+
+    Args:
+        notebook: the Model.
+        broken: the cells that do not compile, by their position, with what the compiler says.
+    """
+    found = [each for each in notebook.findings if not (each.rule == "declaration" and each.cell in broken)]
+    for cell, error in broken.items():
+        text = f"{error.msg or type(error).__name__}. No call can run it: correct it"
+        found.append(Finding("syntax", text, cell, error.lineno))
+    return found
 
 
 # ----------------------------------------------------------------- parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,14 @@ def _argument(field: Parameter) -> inspect.Parameter:
     )
 
 
-def text(model: Model, *, cells: bool = False) -> str:
-    """What ``help(model)`` and ``model?`` show; with the `cells`, what a terminal shows of a Model."""
+def text(model: Model, *, cells: bool = False, problems: Sequence[str] | None = None) -> str:
+    """What ``help(model)`` and ``model?`` show; with the `cells`, what a terminal shows of a Model.
+
+    Args:
+        model: the Model.
+        cells: list the cells, too.
+        problems: what its author should know; None is what the Model tells by itself.
+    """
     notebook = model.notebook
     lines = [notebook.title, "", f"{_call_name(notebook)}{_arguments(notebook)}"]
     about = _about(notebook)
@@ -79,7 +85,7 @@ def text(model: Model, *, cells: bool = False) -> str:
             for cell in notebook.cells
             if cell.role != "text"
         ]
-    for title, entries in _remarks(model):
+    for title, entries in _remarks(model, model.problems if problems is None else problems):
         lines += ["", f"{title}:", *(f"    {entry}" for entry in entries)]
     return "\n".join(lines) + "\n"
 
@@ -96,7 +102,7 @@ def html(model: Model) -> str:
     )
     remarks = "".join(
         f"<p><b>{escape(title)}</b></p><ul>{''.join(f'<li>{_marked(entry)}</li>' for entry in entries)}</ul>"
-        for title, entries in _remarks(model)
+        for title, entries in _remarks(model, model.problems)
     )
     value, remark = _returned(notebook)
     parts = [
@@ -128,12 +134,12 @@ def _rows(notebook: Notebook) -> Iterator[str]:
         yield f"<tr><td {left}><code>{escape(_declared(field))}</code></td><td {left}>{explained}</td></tr>"
 
 
-def _remarks(model: Model) -> Iterator[tuple[str, list[str]]]:
+def _remarks(model: Model, problems: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
     free = getattr(model, "free_names", ())
     if free:
-        yield "Names that it takes from the View", [", ".join(free)]
-    if model.problems:
-        yield "Problems", model.problems
+        yield "Names that no cell defines", [", ".join(free)]
+    if problems:
+        yield "Problems", problems
 
 
 def _call_name(notebook: Notebook) -> str:
