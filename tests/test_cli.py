@@ -495,7 +495,7 @@ def test_map_writes_a_row_for_each_row(restified, model, tmp_path):
     done = restified("map", "model.ipynb", "sets.csv", "name=fixed", "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ("name,x,since,half\nfixed,4,2026-02-03,2.0\nfixed,10,2026-02-04,5.0\n")
-    assert "2call" in done.stderr.replace(" ", "")
+    assert "2/2" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -666,6 +666,72 @@ def test_map_tells_of_a_damaged_store_in_a_line(restified, write, tmp_path):
     assert restified(*arguments).stderr == ""
 
 
+def test_map_looks_at_all_values_before_a_call(restified, write, tmp_path):
+    """What is wrong in a table or a grid is told at once, with its lines, and nothing has run."""
+    write(parameters("x: int = 1\ny: int = 1"), "open('ran', 'a').close()", returns("x"))
+    (tmp_path / "late.csv").write_text("x, y\n1,1\n\n2,b\n3,3\na,b\n")
+    (tmp_path / "ragged.csv").write_text("x\n1\n2,3\n")
+    table = restified("map", "model.ipynb", "late.csv")
+    assert (table.returncode, table.stdout) == (2, "")
+    assert table.stderr.splitlines() == [
+        "Error: model.ipynb: y must be a whole number, not 'b'",
+        "In late.csv, line 4",
+        "In late.csv, line 6: x must be a whole number, not 'a'; y must be a whole number, not 'b'",
+    ]
+    grid = restified("map", "model.ipynb", "--grid", "y=1,2", "--grid", "x=1,2,c")
+    assert (grid.returncode, grid.stdout) == (2, "")
+    assert "x must be a whole number, not 'c'\nIn call 3 of the sweep" in grid.stderr
+    ragged = restified("map", "model.ipynb", "ragged.csv")
+    assert (ragged.returncode, ragged.stdout) == (2, "")
+    assert "ragged.csv, line 3: has more cells than the header" in ragged.stderr
+    assert not (tmp_path / "ran").exists()
+    going = restified("map", "model.ipynb", "late.csv", "--keep-going", "--json")
+    assert (going.returncode, len(going.stdout.splitlines())) == (1, 4)
+
+
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_map_refuses_names_that_no_call_could_have(restified, write, tmp_path, way):
+    """A header with another name, or without one that is needed, is wrong use, also with --keep-going."""
+    write(parameters("x: int\ny = 1"), returns("x"))
+    for header, told in (("z", "z is not a parameter"), ("y", "x is required")):
+        (tmp_path / "sets.csv").write_text(f"{header}\n1\n2\n")
+        if way == "file":
+            done = restified("map", "model.ipynb", "sets.csv", "--keep-going")
+        else:
+            done = restified("map", "model.ipynb", "-", "--keep-going", input=f"{header}\n1\n2\n")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-going",)])
+def test_map_keeps_failed_calls_as_notebooks(restified, model, tmp_path, options):
+    """`--save` is a folder of them: each has its values, its error, and is a Model."""
+    done = restified("map", "model.ipynb", "--grid", "x=1,0,2", "--save", "failed", *options)
+    assert done.returncode == 1
+    assert [path.name for path in (tmp_path / "failed").iterdir()] == ["call-2.ipynb"]
+    assert "failed" in done.stderr
+    assert "ZeroDivisionError" in (tmp_path / "failed" / "call-2.ipynb").read_text()
+    assert json.loads(restified("call", "failed/call-2.ipynb", "x=4").stdout)["half"] == 2.0
+
+
+def test_map_says_what_was_stored(restified, model, tmp_path):
+    """What was not made again is told, unless it is to be quiet."""
+    arguments = ("map", "model.ipynb", "--store", "done")
+    restified(*arguments, "--grid", "x=1,2")
+    again = restified(*arguments, "--grid", "x=1,2,3")
+    assert again.stdout.count("\n") == 4
+    assert "2 of 3 calls were in done, and not made again" in again.stderr
+    assert restified(*arguments, "--grid", "x=1,2", "-q").stderr == ""
+
+
+def test_map_takes_values_from_a_file(restified, model, tmp_path):
+    """`@values.json` is no table, wherever it stands."""
+    (tmp_path / "values.json").write_text('{"name": "b"}')
+    (tmp_path / "sets.csv").write_text("x\n4\n")
+    for arguments in (("@values.json", "--grid", "x=4"), ("sets.csv", "@values.json")):
+        assert restified("map", "model.ipynb", *arguments).stdout.splitlines()[1].startswith("b,4,")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -678,8 +744,10 @@ def test_map_tells_of_a_damaged_store_in_a_line(restified, write, tmp_path):
         (["twice.csv"], "twice.csv: its header has x more than once"),
         (["x=1", "--grid", "x=2"], "x is given twice"),
         (["--grid", "x=1", "--grid", "x=2"], "x is given twice"),
-        (["fine.csv", "x=1"], "x is given twice: in fine.csv, and on the command line"),
-        (["fine.csv", "--grid", "x=1"], "x is given twice"),
+        (["fine.csv", "x=1"], "x is given twice: in fine.csv, and as a value for all calls"),
+        (["fine.csv", "--grid", "x=1"], "x is given twice: in fine.csv, and by --grid"),
+        (["semicolons.csv"], "semicolons.csv: its columns are separated by ';'. Write commas"),
+        (["--grid", "x=1", "--save", "fine.csv"], "--save fine.csv: is no folder"),
         (["--grid", "x="], "--grid x=: has no values"),
         (["--grid", 'x="a'], "a quote is not closed"),
         (["--grid", 'x="a"b,c'], "goes in double quotes"),
@@ -692,6 +760,7 @@ def test_map_tells_of_a_damaged_store_in_a_line(restified, write, tmp_path):
 def test_map_used_wrong(restified, model, tmp_path, arguments, told):
     """Wrong use is 2, and says what to write."""
     (tmp_path / "twice.csv").write_text("x,x\n1,2\n")
+    (tmp_path / "semicolons.csv").write_text("x;name\n1;a\n")
     for name, text in (("ragged", "x\n1,2\n"), ("short", "x,name\n1\n"), ("empty", ""), ("fine", "x\n1\n")):
         (tmp_path / f"{name}.csv").write_text(text)
     done = restified("map", "model.ipynb", *arguments)

@@ -349,12 +349,61 @@ def test_a_changed_notebook_or_seed_is_another_call(counted, tmp_path, write):
     assert calls() == 2
     node = json.loads(model.notebook.path.read_text())
     node["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x"}]
-    again = PythonModel(node, cwd=tmp_path)
+    model.notebook.path.write_text(json.dumps(node))
+    again = PythonModel(model.notebook.path)
     assert again.map([{"x": 1}], store=tmp_path / "store") == [[1, {"half": 0.5}]]
     assert calls() == 2
     node["cells"][1]["source"] += "\npass"
-    PythonModel(node, cwd=tmp_path).map([{"x": 1}], store=tmp_path / "store")
+    model.notebook.path.write_text(json.dumps(node))
+    PythonModel(model.notebook.path).map([{"x": 1}], store=tmp_path / "store")
     assert calls() == 3
+
+
+def test_another_folder_or_engine_is_another_call(write, tmp_path):
+    """What the cells read there, and what runs them, decides their values too; outcomes say what was stored."""
+    path = write("import pathlib", parameters("x = 1"), returns("pathlib.Path('data').read_text() * x"))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_text(name)
+    store = tmp_path / "store"
+    for name in ("a", "b", "a"):
+        assert PythonModel(path, cwd=tmp_path / name).map([{"x": 2}], store=store) == [name * 2]
+    with KernelModel(path, cwd=tmp_path / "b") as model:
+        first, second = (next(model.map([{"x": 2}], store=store, as_completed=True)) for _ in range(2))
+    assert [(each.value, each.stored) for each in (first, second)] == [("bb", False), ("bb", True)]
+
+
+@pytest.mark.parametrize(
+    ("sets", "grid", "told"),
+    [
+        ([{"x": 1}, {"x": 2}, {"x": "a"}], None, "In call 3 of the sweep"),
+        ([{"x": 1}, {"z": 2}], None, "In call 2 of the sweep"),
+        (None, {"x": [1, 2], "y": [1, 2, "a"]}, "In call 3 of the sweep"),
+        (None, {"x": [1, 2, "a"], "y": [1, 2]}, "In call 5 of the sweep"),
+        ([{"x": 1}, {"x": "a"}], {"y": [1, 2]}, "In call 3 of the sweep"),
+        ([{"x": 1}, {"x": 2}], {"y": [1, 2, "a"]}, "In call 3 of the sweep"),
+    ],
+)
+def test_wrong_values_are_told_before_anything_runs(counted, sets, grid, told):
+    """Where all sets are there, none is called if the Model does not take one of them."""
+    _, calls = counted
+    node = json.loads(counted[0].notebook.path.read_text())
+    node["cells"][0]["source"] = "x: int = 1\ny: int = 1\nfails = ()"
+    model = PythonModel(node, cwd=counted[0].notebook.path.parent)
+    with pytest.raises(ParameterError) as caught:
+        model.map(sets, grid=grid)
+    assert caught.value.__notes__ == [told]
+    assert calls() == 0
+    assert len(model.map(sets, grid=grid, on_error="return")) == len(
+        list(model.map(sets, grid=grid, as_completed=True, on_error="return"))
+    )
+    assert calls() > 0
+
+
+def test_what_can_be_read_once_is_not_read_before_its_call(write):
+    """An iterator that is a value of a set comes to the call as it was given."""
+    model = PythonModel(write(parameters("x: list[int] = []"), returns("x")))
+    assert model.map([{"x": iter([1, 2])}, {"x": [3]}]) == [[1, 2], [3]]
 
 
 @pytest.mark.parametrize(

@@ -317,19 +317,21 @@ class Model(abc.ABC):
             np.int64(10)
         """
         # the other way up: sweeps are made of executors, which need the Models
-        from restified_magics.sweep.mapping import framed_outcomes, parameter_sets, sweep, unframeable
+        from restified_magics.sweep.mapping import framed_outcomes, sweep, unframeable
+        from restified_magics.sweep.parameter_sets import ParameterSets, refuse_wrong_sets
 
         if as_completed and to_frame:
             raise ValueError(
                 "as_completed= gives outcomes as they come, and to_frame= a whole table: leave one out"
             )
-        sets, count = parameter_sets(params, grid)
-        if to_frame:
-            sets = unframeable(sets, ("value", "error") if on_error == "return" else ("value",))
+        sets = ParameterSets(params, grid)
+        if on_error == "raise":
+            refuse_wrong_sets(self, sets)
+        unnamed = () if not to_frame else ("value", "error") if on_error == "return" else ("value",)
         outcomes = sweep(
             self,
-            sets,
-            count,
+            unframeable(sets, unnamed) if unnamed else sets,
+            sets.count,
             workers=workers,
             executor=executor,
             progress=progress,

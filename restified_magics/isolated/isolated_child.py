@@ -41,6 +41,7 @@ _MALLOPT = {-3: 32 << 20, -1: 64 << 20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: b
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _parent: Connection | None = None
 _own = 0  # this process, as its task began
+_handlers: dict[int, Any] = {}  # what the server was started with, of signals that it ignores
 
 
 class Child:
@@ -58,6 +59,8 @@ class Child:
         # a task that uses multiprocessing's fork server gets one of its own, which ends with it
         _renew_fork_server()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server was started without
+        for number, handler in _handlers.items():
+            signal.signal(number, handler)
         serve(Connection(inherited[0]), self._initializer)
         return 0
 
@@ -201,6 +204,9 @@ def _become_server() -> None:
         _keep_memory(_libc)
         _libc.prctl(_SUBREAPER, 1, 0, 0, 0)  # it takes in the orphans of killed tasks, without a word
     warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")
+    # it ends, and leaves no file behind, when it is not needed: also if all of a terminal is told to end
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        _handlers[number] = signal.signal(number, signal.SIG_IGN)
     gc.disable()
     os.register_at_fork(before=gc.freeze)
 

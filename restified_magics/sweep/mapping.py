@@ -1,19 +1,17 @@
 """One Model over many sets of values, on any `concurrent.futures.Executor`: :meth:`Model.map`.
 
-What a sweep is given: sets of values, and options; and what it gives: outcomes as they come, or a table.
+What a sweep is given, and what it gives: outcomes as they come, or a table.
 """
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 import functools
-import itertools
-import math
 import numbers
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+import pathlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from restified_magics.core.model import Model
@@ -23,7 +21,7 @@ from restified_magics.sweep.crews import crew_for
 from restified_magics.sweep.running import CrewedSweep, Outcome, Read, RunningSweep
 from restified_magics.sweep.store import Store
 
-__all__ = ["OnError", "framed_outcomes", "parameter_sets", "sweep", "unframeable"]
+__all__ = ["OnError", "framed_outcomes", "sweep", "unframeable", "until_failure"]
 
 OnError = Literal["raise", "return"]
 
@@ -36,67 +34,10 @@ class _Bar(Protocol):
     def close(self) -> None: ...
 
 
-def parameter_sets(
-    params: Any, grid: Mapping[str, Iterable[Any]] | None
-) -> tuple[Iterable[Mapping[str, Any]], int | None]:
-    """The sets of values of a sweep, and how many there are, where that is known.
-
-    Args:
-        params: mappings, one for each call; or a DataFrame, whose rows they are; or None.
-        grid: values by name: all combinations, the last name varying fastest; each is added to `params`.
-
-    Raises:
-        TypeError: they are no sets of values, or a grid's are no list of them.
-        ValueError: a name is in both; for what only a loop can tell, when it comes.
-
-    Example:
-        >>> sets, count = parameter_sets(None, {"x": range(2), "y": ["a", "b"]})
-        >>> list(sets), count
-        ([{'x': 0, 'y': 'a'}, {'x': 0, 'y': 'b'}, {'x': 1, 'y': 'a'}, {'x': 1, 'y': 'b'}], 4)
-    """
-    if params is None and grid is None:
-        raise TypeError("map needs sets of values: a list of dicts, a DataFrame, or grid={name: values}")
-    if isinstance(params, Mapping):
-        raise TypeError("map takes a list of dicts, one for each call. For all combinations, write grid={…}")
-    if hasattr(params, "to_dict") and hasattr(params, "columns"):
-        params = params.to_dict("records")
-    base: Any = [{}] if params is None else params
-    if not isinstance(base, Iterable):
-        raise TypeError(f"map takes a list of dicts, one for each call, not {shorten(base)}")
-    count = len(base) if isinstance(base, Sized) else None
-    if grid is None:
-        return base, count
-    for name, each in grid.items():
-        if not isinstance(each, Iterable) or isinstance(each, str | bytes | bytearray):
-            raise TypeError(f"grid needs a list of values for {name}, as in [{shorten(each)}]")
-    values = {name: list(each) for name, each in grid.items()}
-    if isinstance(base, Sequence):  # before anything runs
-        collections.deque(_beside(base, values), maxlen=0)
-    combined = (
-        {**given, **dict(zip(values, combination, strict=True))}
-        for given in _beside(base, values)
-        for combination in itertools.product(*values.values())
-    )
-    return combined, None if count is None else count * math.prod(map(len, values.values()))
-
-
-def _beside(
-    sets: Iterable[Mapping[str, Any]], grid: Mapping[str, Sequence[Any]]
-) -> Iterator[Mapping[str, Any]]:
-    """The sets that a grid is added to, as long as none has a name of the grid."""
-    for number, given in enumerate(sets, 1):
-        twice = [name for name in grid if isinstance(given, Mapping) and name in given]
-        if twice:
-            raise ValueError(
-                f"{', '.join(twice)} is given twice: in set {number} and in grid=. Leave one of them out"
-            )
-        yield given
-
-
 def sweep(  # noqa: PLR0913 - the options of `Model.map`
     model: Model,
     sets: Iterable[Mapping[str, Any]],
-    count: int | None,
+    count: int | None = None,
     *,
     workers: int | None = None,
     executor: concurrent.futures.Executor | None = None,
@@ -129,13 +70,30 @@ def sweep(  # noqa: PLR0913 - the options of `Model.map`
         raise ValueError(f"retries must be 0 or more, not {retries}")
     if seed is not None:
         _check_seed(model, executor)
-    kept = None if store is None else Store(store, model.notebook)
+    kept = None if store is None else Store(store, model.notebook, _setting(model))
     limit = model._limit(timeout)
     crew = crew_for(model, workers, executor, files, limit, kept)
     options: dict[str, Any] = {"retries": retries, "limit": limit, "seed": seed, "store": kept, "read": read}
     run = RunningSweep(model, **options) if crew is None else CrewedSweep(model, crew, count, **options)
     shown = functools.partial(_bar, model, count) if progress else None
-    return _given(run, enumerate(sets), on_error, shown)
+    outcomes = _given(run, enumerate(sets), shown)
+    return until_failure(outcomes) if on_error == "raise" else outcomes
+
+
+def until_failure(outcomes: Generator[Outcome, None, None]) -> Generator[Outcome, None, None]:
+    """The outcomes, until a call has failed, whose error is raised."""
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            if outcome.error is not None:
+                outcome.error.add_note(f"In call {outcome.number + 1} of the sweep")
+                raise outcome.error
+            yield outcome
+
+
+def _setting(model: Model) -> tuple[str, str | None, str | None]:
+    """What of a Model decides its values, besides the notebook: who runs it, and a folder that was given."""
+    folder = None if model.cwd is None else str(pathlib.Path(model.cwd).absolute())
+    return type(model).__name__, getattr(model, "kernel_name", None), folder
 
 
 def _check_seed(model: Model, executor: concurrent.futures.Executor | None) -> None:
@@ -199,7 +157,6 @@ def unframeable(sets: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Iter
 def _given(
     run: RunningSweep,
     sets: Iterator[tuple[int, Mapping[str, Any]]],
-    on_error: OnError,
     shown: Callable[[], _Bar] | None,
 ) -> Generator[Outcome, None, None]:
     failed = 0
@@ -214,9 +171,6 @@ def _given(
                 bar.update()
                 if failed:
                     bar.set_postfix(failed=failed)
-            if outcome.error is not None and on_error == "raise":
-                outcome.error.add_note(f"In call {outcome.number + 1} of the sweep")
-                raise outcome.error
             yield outcome
 
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from restified_magics.core.model import Model
-from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.sweep.crews import MOMENT, Crew
+from restified_magics.sweep.parameter_sets import set_of
 from restified_magics.sweep.parcels import Heard, Item, Went, of_call
 from restified_magics.sweep.store import ABSENT, Store
 from restified_magics.sweep.worker import made_here
@@ -44,12 +44,14 @@ class Outcome(NamedTuple):
         params: the values that were given.
         value: the value of the ``return`` cell, or None.
         error: what ended it, or None.
+        stored: the store had its value, and it was not made.
     """
 
     number: int
     params: Mapping[str, Any]
     value: Any = None
     error: Exception | None = None
+    stored: bool = False
 
 
 class RunningSweep:
@@ -102,10 +104,7 @@ class RunningSweep:
         """The call, unless its values are wrong, or it was done before."""
         seed = None if self._seed is None else _seed_of(self._seed, number)
         key = None
-        if not isinstance(values, Mapping):
-            raise TypeError(
-                f"map takes a dict of values for each call; call {number + 1} is {shorten(values)}"
-            )
+        values = set_of(values, number)
         try:
             params = bind(self._parameters, values, self._notebook.name, **self._read)
             if seed is not None and "seed" in self._parameters and "seed" not in params:
@@ -124,7 +123,7 @@ class RunningSweep:
             return False
         value = self._store.get(item.key)
         if value is not ABSENT:
-            self._ready.append(Outcome(item.number, item.params, value))
+            self._ready.append(Outcome(item.number, item.params, value, stored=True))
         return value is not ABSENT
 
     def _ended(self, item: Item, how: Went) -> None:

@@ -1,7 +1,8 @@
 """Finished calls of a sweep, kept in a folder: what was done is not done again.
 
-A call is found by what decides its value: the notebook's cells, the values, the seed. Nothing in an entry is
-ever executed or unpickled; one that is damaged, or is another call's, is told and replaced.
+A call is found by what decides its value: the notebook's cells, who runs them and in which folder, the
+values, the seed; but not by the files that the cells read. Nothing in an entry is ever executed or unpickled;
+one that is damaged, or is another call's, is told and replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import pathlib
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from restified_magics.core.notebook import Notebook
@@ -47,6 +48,7 @@ class Store:
     Args:
         path: the folder; it is made if it is not there.
         notebook: the version that is called.
+        setting: what else decides the values of its calls.
 
     Raises:
         RestifiedError: the folder holds something else, or cannot be written.
@@ -61,10 +63,12 @@ class Store:
         (6765, True)
     """
 
-    def __init__(self, path: str | os.PathLike[str], notebook: Notebook) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], notebook: Notebook, setting: Sequence[str | None] = ()
+    ) -> None:
         self.path = pathlib.Path(path).expanduser().absolute()
         self._name = notebook.name
-        self._version = _version(notebook)
+        self._version = _version(notebook, setting)
         self._returning = next((cell.number for cell in notebook.with_role("return")), 0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -161,12 +165,12 @@ class Store:
         return Key(hashlib.sha256(asked.encode()).hexdigest(), asked)
 
 
-def _version(notebook: Notebook) -> str:
+def _version(notebook: Notebook, setting: Sequence[str | None]) -> str:
     """What an edit of the cells changes, and running them does not."""
     cells = [
         [cell.role, cell.source, cell.raises] for cell in notebook.cells if cell.role not in ("text", "skip")
     ]
-    return hashlib.sha256(json.dumps([cells, notebook.kernel_name]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([cells, notebook.kernel_name, *setting]).encode()).hexdigest()
 
 
 def _value(content: bytes, asked: str) -> Any:
