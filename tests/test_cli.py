@@ -912,6 +912,44 @@ def test_completion_of_run_and_map(completed, tmp_path):
     assert offered("map", "--grid", "wise", "=", "true", "--grid", "mode", "=", "b") == ["b"]
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "words",
+    ["call -o ou", "call --save ou", "run ou", "run -o ou", "run -f va"],
+)
+def test_completion_of_files(completed, shell, words):
+    """The shell completes files by itself where an option or a word is one."""
+    command, *rest = words.split()
+    assert completed(shell, "restified", command, "model.ipynb", *rest)[0].startswith("file")
+
+
+def test_completion_of_files_of_values(completed, tmp_path):
+    """Behind an `@` come files and folders, also where bash has cut the word at it."""
+    (tmp_path / "values").mkdir()
+    for name in ("values.json", "values/wide.json", "va lues.json"):
+        (tmp_path / name).touch()
+
+    def offered(*words, shell="bash"):
+        return completed(shell, "restified", "call", "model.ipynb", *words)
+
+    assert "width=@values/wide.json" in offered("width=@values/", shell="zsh")
+    assert "plain,@values.json" in offered("@va", shell="fish")
+    assert offered("@", "va") == offered("width", "=@", "va") == ["plain,@values/", "plain,@values.json"]
+    assert offered("@", "values/w") == ["plain,@values/wide.json"]
+    assert "plain,@values.json" in offered("width", "=@")
+    assert "plain,@values.json" in offered("@")
+
+
+def test_completion_of_kernels(completed, tmp_path, monkeypatch):
+    """After `-k` come the kernelspecs of this machine."""
+    (tmp_path / "kernels" / "Quick").mkdir(parents=True)
+    (tmp_path / "kernels" / "Quick" / "kernel.json").touch()
+    (tmp_path / "kernels" / "quiet").mkdir()
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    for option in (("-k",), ("--kernel",), ("--kernel", "=")):
+        assert completed("bash", "restified", "call", "model.ipynb", *option, "qui") == ["plain,quick"]
+
+
 def test_completion_in_a_real_bash(restified, model, tmp_path):
     """The script that `restified completion bash` writes completes commands, options and parameters."""
     program = tmp_path / "restified"
@@ -921,9 +959,10 @@ def test_completion_in_a_real_bash(restified, model, tmp_path):
         'eval "$(restified completion bash)"\n'
         'try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _restified_completion restified\n'
         'echo "${COMPREPLY[*]}"; }\n'
-        "compopt() { :; }\n"
+        'compopt() { [[ $2 = nospace ]] || COMPREPLY=("$2"); }\n'
         "try restified cal\ntry restified call model.ipynb --timeo\ntry restified call model.ipynb si\n"
         "try restified call model.ipynb --engine = k\ntry restified run model.ipynb -p si\n"
+        "try restified call model.ipynb -o mo\ntry restified call model.ipynb name =@ mo\n"
     )
     done = subprocess.run(
         ["bash", "-c", script],
@@ -933,7 +972,8 @@ def test_completion_in_a_real_bash(restified, model, tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == ["call", "--timeout", "since=", "kernel", "since"], done.stderr
+    words = ["call", "--timeout", "since=", "kernel", "since", "default", "@model.ipynb"]
+    assert done.stdout.splitlines() == words, done.stderr
 
 
 def test_every_command_is_there_and_explained():

@@ -23,9 +23,18 @@ __all__ = ["command"]
 @click.option("--csv", "as_csv", is_flag=True, help="Write the value, a table, as CSV.")
 @click.option("--html", "as_html", is_flag=True, help="Write the value, a table, as HTML.")
 @click.option(
-    "-o", "--output", metavar="FILE", help="Write the value to a file, in the form that its ending says."
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write the value to a file, in the form that its ending says.",
 )
-@click.option("--save", metavar="FILE.ipynb", help="Write the executed notebook, also when the call fails.")
+@click.option(
+    "--save",
+    type=click.Path(),
+    metavar="FILE.ipynb",
+    help="Write the executed notebook, also when the call fails.",
+)
 @calling_options("the call")
 def command(  # noqa: PLR0913 - the options of a command
     notebook: str,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from restified_magics.command_line.shell_completion import complete_kernel
 from restified_magics.engines import ENGINES
 
 __all__ = ["calling_options"]
@@ -37,7 +38,11 @@ def calling_options(what: str) -> Callable[[F], F]:
             "--engine", type=click.Choice(ENGINES), default="auto", help="In this process, or in a kernel."
         ),
         click.option(
-            "-k", "--kernel", metavar="NAME", help="The kernel to use, in place of the notebook's own."
+            "-k",
+            "--kernel",
+            metavar="NAME",
+            help="The kernel to use, in place of the notebook's own.",
+            shell_complete=complete_kernel,
         ),
     )
 

@@ -40,9 +40,13 @@ def _as_pair(word: str, option: str = "-p") -> str:
 
 @click.command("run", cls=_Run)
 @click.argument("notebook", shell_complete=complete_notebook)
-@click.argument("executed", nargs=-1, metavar="[EXECUTED]")
+@click.argument("executed", nargs=-1, type=click.Path(), metavar="[EXECUTED]")
 @click.option(
-    "-o", "--output", metavar="FILE.ipynb", help="The executed notebook; it can be the second argument."
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE.ipynb",
+    help="The executed notebook; it can be the second argument.",
 )
 @click.option(
     "-p",
@@ -65,7 +69,13 @@ def _as_pair(word: str, option: str = "-p") -> str:
     shell_complete=complete_pair,
 )
 @click.option(
-    "-f", "--file", "files", multiple=True, metavar="FILE", help="Values in a file of YAML or JSON."
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Values in a file of YAML or JSON.",
 )
 @click.option("-y", "--yaml", "yamls", multiple=True, metavar="TEXT", help="Values as YAML.")
 @calling_options("the run")

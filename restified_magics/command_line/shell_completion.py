@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import glob
 import itertools
+import os
+import pathlib
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,6 +25,7 @@ from restified_magics.signature.reading import as_text
 __all__ = [
     "WordsKept",
     "command",
+    "complete_kernel",
     "complete_notebook",
     "complete_pair",
     "complete_table",
@@ -42,10 +46,30 @@ def complete_notebook(
     return [CompletionItem(incomplete, type="file")]
 
 
+def complete_kernel(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """The kernelspecs of this machine, by their folders: to read them takes longer than Tab should."""
+    from jupyter_core.paths import jupyter_path  # only where a kernel is named
+
+    found = {
+        spec.parent.name.lower()
+        for folder in jupyter_path("kernels")
+        for spec in pathlib.Path(folder).glob("*/kernel.json")
+    }
+    return [CompletionItem(name) for name in sorted(found) if name.startswith(incomplete)]
+
+
 def complete_values(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``name=`` for each parameter that has no value yet, and after ``name=`` its choices."""
-    parameters = _parameters(ctx)
+    """``name=`` for each parameter that has no value yet, after ``name=`` its choices, after ``@`` files."""
     name, equals, begun = incomplete.partition("=")
+    text = begun if equals else name
+    if text.startswith("@"):
+        before = incomplete.removesuffix(text[1:])
+        return [CompletionItem(f"{before}{path}") for path in _paths(text[1:])]
+    parameters = _parameters(ctx)
     if equals:
         return [CompletionItem(f"{name}={text}") for text in _choices(parameters.get(name), begun)]
     given = {word.partition("=")[0] for word in ctx.params.get(param.name or "") or ()}
@@ -79,7 +103,7 @@ class WordsKept(click.Command):
 
 
 class _Bash(BashComplete):
-    """bash cuts words at ``=``, and completes what stands behind the last one."""
+    """bash cuts words at ``=`` and ``@``, and completes what stands behind the last one."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         args, incomplete = super().get_completion_args()
@@ -90,7 +114,7 @@ class _Bash(BashComplete):
                 joined[-1] += word
             else:
                 joined.append(word)
-            behind = word == "="
+            behind = word in ("=", "=@", "@")
         self._cut = joined[-1].rpartition("=")[0] + "=" if joined[-1] != incomplete else ""
         return joined[:-1], joined[-1]
 
@@ -125,10 +149,10 @@ _CLASSES: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": ZshComplete, "
 
 
 def _without_blank(script: str, shell: str) -> str:
-    """No blank after ``name=``, where its value follows at once. fish knows that by itself."""
+    """No blank after ``name=`` or a folder, where something follows at once. fish knows that by itself."""
     if shell == "bash":
         return script.replace(
-            "COMPREPLY+=($value)", 'COMPREPLY+=("$value"); [[ $value == *= ]] && compopt -o nospace'
+            "COMPREPLY+=($value)", 'COMPREPLY+=("$value"); [[ $value == *[=/] ]] && compopt -o nospace'
         )
     if shell == "zsh":
         return script.replace("compadd -U -V unsorted -a", "compadd -S '' -U -V unsorted -a").replace(
@@ -149,6 +173,12 @@ def _parameters(ctx: click.Context) -> dict[str, Any]:
         return open_model(notebook, engine="python").parameters
     except Exception:  # noqa: BLE001 - who presses Tab wants no error
         return {}
+
+
+def _paths(begun: str) -> list[str]:
+    """Files and folders behind an ``@``, where no shell looks by itself; none that would need quotes."""
+    found = sorted(glob.glob(f"{glob.escape(begun)}*"))
+    return [f"{path}/" if os.path.isdir(path) else path for path in found if shlex.quote(path) == path]
 
 
 def _names(
