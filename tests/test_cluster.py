@@ -80,6 +80,16 @@ def test_a_crash_does_not_hurt_a_worker(client, write, tmp_path):
     assert sorted(made) == sorted([*map(str, range(80)), *["50"] * (len(made) - 80)])
 
 
+def test_an_interrupt_in_a_cell_is_its_calls_failure(client, write):
+    """A cell that raises KeyboardInterrupt ends no worker."""
+    before = set(client.run(os.getpid).values())
+    model = PythonModel(write(parameters("x = 1"), "if x == 5:\n    raise KeyboardInterrupt", returns("x")))
+    values = model.map([{"x": n} for n in range(20)], executor=client.get_executor(), on_error="return")
+    assert values.pop(5).ename == "KeyboardInterrupt"
+    assert values == [n for n in range(20) if n != 5]
+    assert set(client.run(os.getpid).values()) == before
+
+
 def test_slow_packages_are_there_already(client, write):
     """What a notebook imports, the process has that those of its calls are forked from."""
     ready = cell("import sys\nready = 'numpy' in sys.modules\nimport numpy")

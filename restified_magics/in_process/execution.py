@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from typing import Any
 
 from restified_magics.core.calls import Call
 from restified_magics.core.deadline import Expired, guard, interruptible
+from restified_magics.core.notebook import Cell
 from restified_magics.errors import ModelRecursionError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.figures import claim_figures, draw_figures, flush_figures
@@ -32,10 +33,10 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
     """Run the steps in order; coroutines of cells that await are yielded to who can await them."""
     names = call.namespace
     recorder = call.sink if record else None
-    quick = not (record or program.looks_back or call.follow is not None or guard() is not None)
+    quick = not (record or program.looks_back or guard() is not None)
     modules = sys.modules
     claim_figures()
-    steps = iter(program.quick if quick else ((None, True, each) for each in program.steps))
+    steps = _steps(call, program, quick=quick)
     step = None
     while True:
         try:
@@ -72,6 +73,22 @@ def run_cells(call: Call, program: Program, *, record: bool) -> Cells:
             _tell_error(error, step, call, recorder)
 
 
+def _steps(
+    call: Call, program: Program, *, quick: bool
+) -> Iterator[tuple[types.CodeType | None, bool, Step]]:
+    """The steps, each as who follows the call has been told of it."""
+    steps = iter(program.quick if quick else ((None, True, each) for each in program.steps))
+    return steps if call.follow is None else _told(steps, call.follow)
+
+
+def _told(
+    steps: Iterator[tuple[types.CodeType | None, bool, Step]], follow: Callable[[Cell], object]
+) -> Iterator[tuple[types.CodeType | None, bool, Step]]:
+    for each in steps:
+        follow(each[2].cell)
+        yield each
+
+
 def _tell_error(error: BaseException, step: Step, call: Call, recorder: Recorder | None) -> None:
     """Raise what a cell raised as a CellError, unless the cell may raise."""
     failure = cell_error(raised(error), step.cell, call.notebook.name)
@@ -98,8 +115,6 @@ def _with_magics(step: Step, call: Call, recorder: Recorder | None) -> Cells:
 def _step(step: Step, call: Call, recorder: Recorder | None) -> Cells:
     """Run one cell with everything that a cell may have; return the value of its last expression."""
     call.cell = step.cell
-    if call.follow is not None:
-        call.follow(step.cell)
     if recorder is not None:
         recorder.begin(step.cell.number)
     if call.history is not None and step.cell.count:

@@ -9,12 +9,22 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from restified_magics.core.calls import Call
 from restified_magics.core.notebook import Cell
 from restified_magics.errors import CellError, RestifiedError, show_as
 from restified_magics.in_process.program import cell_of
 from restified_magics.wire.magic_code import through_magics
 
-__all__ = ["Frame", "Raised", "cell_error", "from_first_cell", "message", "raised", "show_cells_only"]
+__all__ = [
+    "Frame",
+    "Raised",
+    "cell_error",
+    "failure_of",
+    "from_first_cell",
+    "message",
+    "raised",
+    "show_cells_only",
+]
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _AROUND = 2  # lines shown before and after the one that raised
@@ -114,6 +124,15 @@ def cell_error(error: Raised, cell: Cell, notebook: str) -> CellError:
         where=where,
         traceback=list(_text(error)),
     )
+
+
+def failure_of(error: BaseException, call: Call | None, notebook: str) -> RestifiedError:
+    """What comes through a call as itself, such as KeyboardInterrupt, as the failure of the cell that ran."""
+    if call is None or call.cell is None:
+        return RestifiedError(f"{notebook}: a cell raised {type(error).__name__}")
+    failure = cell_error(raised(error), call.cell, notebook)
+    failure.result = call.result
+    return failure
 
 
 def message(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.packing import packed, unpacked
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.in_process.shell import shell
-from restified_magics.in_process.tracebacks import cell_error, raised
+from restified_magics.in_process.tracebacks import failure_of
 from restified_magics.isolated.isolated_child import in_fork_server, report
 
 __all__ = ["Given", "NotAcceptable", "TooLarge", "Wanted", "call", "given", "rehearse", "rendered"]
@@ -123,16 +123,7 @@ def given(make: Callable[[], Model], wanted: Wanted) -> Given:
     except Exception as error:  # noqa: BLE001 - told to who called
         return Given(error=_bounded(error))
     except BaseException as error:  # noqa: BLE001 - a cell raised what would end a server
-        return Given(error=_raised(error, wanted, getattr(model, "call", None)))
-
-
-def _raised(error: BaseException, wanted: Wanted, call: Call | None) -> Exception:
-    """What comes through a call as itself, such as KeyboardInterrupt, as the failure of its cell."""
-    if call is None or call.cell is None:
-        return RestifiedError(f"{wanted.name}: a cell raised {type(error).__name__}")
-    failure = cell_error(raised(error), call.cell, wanted.name)
-    failure.result = call.result
-    return _bounded(failure)
+        return Given(error=_bounded(failure_of(error, getattr(model, "call", None), wanted.name)))
 
 
 def _bounded(error: Exception) -> Exception:

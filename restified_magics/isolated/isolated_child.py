@@ -23,7 +23,20 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["PIECE", "RAISED", "REPORT", "VALUE", "Child", "in_fork_server", "report", "serve"]
+from restified_magics.isolated.mark import Mark
+
+__all__ = [
+    "PIECE",
+    "RAISED",
+    "REPORT",
+    "VALUE",
+    "Child",
+    "in_fork_server",
+    "mark_call",
+    "mark_cell",
+    "report",
+    "serve",
+]
 
 #: Bytes of a message that are sent at once, so that who receives can look at the clock in between.
 PIECE = 1 << 20
@@ -40,6 +53,7 @@ _MALLOPT = {-3: 32 << 20, -1: 64 << 20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: b
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _parent: Connection | None = None
+_mark: Mark | None = None
 _own = 0  # this process, as its task began
 _handlers: dict[int, Any] = {}  # what the server was started with, of signals that it ignores
 
@@ -61,7 +75,7 @@ class Child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server was started without
         for number, handler in _handlers.items():
             signal.signal(number, handler)
-        serve(Connection(inherited[0]), self._initializer)
+        serve(Connection(inherited[0]), self._initializer, Mark(inherited[1]))
         return 0
 
 
@@ -72,9 +86,11 @@ def _renew_fork_server() -> None:
     server.__init__()
 
 
-def serve(connection: Connection, initializer: Callable[[], object] | None = None) -> None:
+def serve(
+    connection: Connection, initializer: Callable[[], object] | None = None, mark: Mark | None = None
+) -> None:
     """Wait for one task, do it, and wait to be killed."""
-    global _own, _parent
+    global _mark, _own, _parent
     _be_alone()
     _write_by_lines()
     # a spawned one is a daemon, so that its parent need not wait for it; it may have children all the same
@@ -86,7 +102,7 @@ def serve(connection: Connection, initializer: Callable[[], object] | None = Non
         content = connection.recv_bytes()
     except (EOFError, OSError):
         return  # it was not needed
-    _parent = connection
+    _parent, _mark = connection, mark
     gc.enable()  # the server has none, so that no page of it is copied for nothing
     kind, told, _own = VALUE, None, os.getpid()
     try:
@@ -118,6 +134,19 @@ def report(value: object) -> bool:
     except OSError:
         return False
     return True
+
+
+def mark_call(place: int) -> None:
+    """Note which call of several the task makes now, counted from 1: ``future.where``."""
+    if _mark is not None and os.getpid() == _own:
+        _mark.write(1, 0)
+        _mark.write(0, place)
+
+
+def mark_cell(number: int) -> None:
+    """Note which cell the call runs now, counted from 1."""
+    if _mark is not None and os.getpid() == _own:
+        _mark.write(1, number)
 
 
 def _tell(kind: bytes, content: bytes) -> None:

@@ -22,6 +22,7 @@ from restified_magics.core.process_tree import descendants, how_it_ended
 from restified_magics.errors import TaskDied
 from restified_magics.in_kernel.warden import warden
 from restified_magics.isolated.isolated_child import RAISED, REPORT, Child, serve
+from restified_magics.isolated.mark import Mark, shared_memory
 
 __all__ = ["Initializer", "IsolatedProcess", "NotStarted", "can_fork"]
 
@@ -132,6 +133,12 @@ class IsolatedProcess:
             raise EOFError  # ended, though what it started may still hold the connection
         return self._connection.recv_bytes()
 
+    @property
+    def where(self) -> tuple[int, int] | None:
+        """The call and the cell at which its task is, or was; 0 is none. None where that is not known."""
+        mark = self._handle.mark
+        return None if mark is None else mark.read()
+
     def kill(self) -> None:
         """End it, and all that it has started, at once; from any thread, more than once too."""
         with self._lock:
@@ -203,7 +210,12 @@ class _Forked:
     def __init__(self, theirs: Connection, preload: Sequence[str], initializer: Initializer) -> None:
         server = _server(preload)
         _begun(server)
-        self.sentinel, writing = server.connect_to_new_process([theirs.fileno()])
+        memory = shared_memory()
+        try:
+            self.mark: Mark | None = Mark(memory)
+            self.sentinel, writing = server.connect_to_new_process([theirs.fileno(), memory])
+        finally:
+            os.close(memory)
         try:
             with open(writing, "wb") as pipe:
                 pipe.write(pickle.dumps({}) + pickle.dumps(Child(initializer)))
@@ -227,10 +239,14 @@ class _Forked:
 
     def close(self) -> None:
         os.close(self.sentinel)
+        if self.mark is not None:
+            self.mark.close()
 
 
 class _Spawned:
     """A new Python, where there is no fork."""
+
+    mark: Mark | None = None
 
     def __init__(self, theirs: Connection, initializer: Initializer) -> None:
         self._process = multiprocessing.get_context("spawn").Process(

@@ -32,10 +32,15 @@ class TaskFuture(concurrent.futures.Future[T]):
 
     Args:
         hear: is called with what the task tells.
+
+    Attributes:
+        where: the call and the cell at which the task was when it failed, by `isolated_child.mark_call` and
+            `mark_cell`; 0 is none. None where that is not known.
     """
 
     def __init__(self, hear: Callable[[Any], object] | None = None) -> None:
         super().__init__()
+        self.where: tuple[int, int] | None = None
         self._hear = hear
         self._process: IsolatedProcess | None = None
 
@@ -228,6 +233,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
                 del content
                 value = process.outcome(task.timeout, future._heard)
         except BaseException as error:  # noqa: BLE001 - raised again by who asks the future
+            future.where = None if process is None else process.where
             with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled meanwhile
                 future.set_exception(error)
         else:

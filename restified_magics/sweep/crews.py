@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from restified_magics.core.model import Model
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.sweep.parcels import Answer, Heard, Item, Went, open_answer, pack_items, pack_model
+from restified_magics.sweep.parcels import Answer, Item, Went, open_answer, pack_items, pack_model
 from restified_magics.sweep.store import Store
 from restified_magics.sweep.worker import PRELOADED, hard_limit, opened, run_far, run_here, run_there
 
@@ -19,26 +19,22 @@ __all__ = ["MOMENT", "Crew", "crew_for"]
 #: Seconds after which a worker begins no more calls of a batch.
 MOMENT = 0.5
 
-_PAUSE = 0.002  # seconds between two reports of a worker: hearing one takes as long as a short call
-
 
 class Crew(NamedTuple):
     """Who does the work, where that is not this thread.
 
     Attributes:
         size: how many batches run at once.
-        tells: hears of calls that have ended before their batch does.
-        submit: gives it a batch; who hears of those calls, from any thread; and whether of each of them, or
-            only now and then. The result is the answers of the other calls that were made, and the seconds
-            that all took.
+        submit: gives it a batch, and a list for the answers of calls that have ended before the batch does,
+            which isolated processes tell, from any thread. The result is the answers of the other calls that
+            were made, None of such as are to be made again; and the seconds that all took.
         read: an answer → how the call went.
         weight: bytes that a call takes to be sent.
         end: nobody waits any more; it is told whether calls may still run.
     """
 
     size: int
-    tells: bool
-    submit: Callable[[Sequence[Item], Heard, bool], concurrent.futures.Future[tuple[list[Any], float]]]
+    submit: Callable[[Sequence[Item], list[Answer]], concurrent.futures.Future[tuple[list[Any], float]]]
     read: Callable[[Any], Went]
     weight: Callable[[Item], int]
     end: Callable[[bool], object]
@@ -68,11 +64,11 @@ def crew_for(
     if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
         threads = executor
 
-        def given(items: Sequence[Item], _: Heard, __: bool) -> concurrent.futures.Future[Any]:
+        def given(items: Sequence[Item], _: list[Answer]) -> concurrent.futures.Future[Any]:
             items = [item._replace(seed=None) for item in items]  # they share this process's generators
             return threads.submit(run_here, model, items, limit, MOMENT, store)
 
-        return Crew(_size(executor), False, given, lambda went: went, lambda _: 1, end)
+        return Crew(_size(executor), given, lambda went: went, lambda _: 1, end)
     # most sweeps in one process never need it
     from restified_magics.isolated.isolation import IsolatedExecutor
 
@@ -88,21 +84,19 @@ def crew_for(
         end = functools.partial(_end_processes, isolated)
     local = not _is_dask(executor)
     parcel = pack_model(model, files=files, local=local)
-    tells = isinstance(executor, IsolatedExecutor)
     others = executor
 
-    def sent(items: Sequence[Item], heard: Heard, each: bool) -> concurrent.futures.Future[Any]:
-        asked = (parcel, pack_items(items, model.name), limit, MOMENT, 0.0 if each else _PAUSE)
+    def sent(items: Sequence[Item], heard: list[Answer]) -> concurrent.futures.Future[Any]:
+        asked = (parcel, pack_items(items, model.name), limit, MOMENT)
         if not local:
             # pure: else Dask may take the answer of a failed batch for that of the same batch, made again
             return others.submit(run_far, *asked, pure=False)  # type: ignore[call-arg]
         if isinstance(others, IsolatedExecutor):
-            return others.submit_heard(heard, others.timeout, run_there, *asked, store=store)
+            return others.submit_heard(heard.extend, others.timeout, run_there, *asked, store=store)
         return others.submit(run_there, *asked, store=store)
 
     return Crew(
         _size(executor),
-        tells,
         sent,
         functools.partial(_read, model=model),
         lambda item: len(pack_items([item], model.name)),

@@ -27,12 +27,13 @@ from restified_magics.sweep.store import Key
 from restified_magics.wire.encoding import Unencodable, pack, unpack
 
 __all__ = [
+    "HEAVIEST",
     "Answer",
-    "Heard",
     "Item",
     "Parcel",
     "Went",
     "of_call",
+    "of_ended",
     "open_answer",
     "pack_items",
     "pack_model",
@@ -40,6 +41,9 @@ __all__ = [
     "portable",
 ]
 
+
+#: Bytes of the values of a batch, or of its answers, after which it takes no more calls.
+HEAVIEST = 1 << 22
 
 _TOLD = 5  # values of a call that an error names
 #: Slow packages: where a notebook imports them, the process that others are forked from has them already.
@@ -89,24 +93,12 @@ class Answer(NamedTuple):
     content: Any
     kept: bool = False
 
-
-class Heard:
-    """What a worker has told of a batch that it works on: it is called with each report.
-
-    Attributes:
-        answers: of the first calls, which have ended.
-        cell: position of the cell that runs, counted from 1, where the batch is one call; or None.
-    """
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.cell: int | None = None
-
-    def __call__(self, told: list[Answer] | int) -> None:
-        if isinstance(told, int):
-            self.cell = told
-        else:
-            self.answers += told
+    @property
+    def weight(self) -> int:
+        """Its bytes, but for those of an error."""
+        if self.kind == "pickle":
+            return len(self.content)
+        return sum(map(len, (self.content[0], *self.content[1]))) if self.kind == "pack" else 0
 
 
 class Parcel(NamedTuple):
@@ -219,10 +211,31 @@ def portable(error: Exception) -> Exception:
     return error
 
 
-def of_call(
-    error: BaseException, notebook: Notebook, item: Item, timeout: float | None, cell: int | None
-) -> BaseException:
-    """What ended the process of a call, which knew no notebook, as what ended the call in this cell."""
+def of_ended(
+    heard: Sequence[Answer], where: tuple[int, int] | None, error: Exception
+) -> list[Answer | None] | None:
+    """What is known of a batch whose process has ended before it did.
+
+    Args:
+        heard: the answers of its first calls.
+        where: the call and the cell at which it was, as `TaskFuture.where`.
+        error: what ended it.
+
+    Returns:
+        The answers of the calls up to the one that ran, whose answer is the error: None is that of a call
+        which has ended, and whose answer was not heard. Or None, if nothing is known.
+    """
+    if where is None or where[0] <= len(heard):
+        return None
+    place, cell = where
+    if isinstance(error, TaskDied):
+        error.cell = cell or None
+    return [*heard, *[None] * (place - 1 - len(heard)), Answer("error", error)]
+
+
+def of_call(error: Exception, notebook: Notebook, item: Item, timeout: float | None) -> Exception:
+    """What ended the process of a call, which knew no notebook, as what ended the call."""
+    cell = getattr(error, "cell", None)
     result = Result(params=dict(item.params), cell=cell, _source=notebook)
     if isinstance(error, TimeoutError) and not isinstance(error, ModelTimeout) and timeout is not None:
         return ModelTimeout(notebook.name, seconds=timeout, cell=cell, result=result)
@@ -230,6 +243,11 @@ def of_call(
         return TaskDied(
             error.reason, notebook=notebook.name, values=_told(item.params), cell=cell, result=result
         )
+    if type(error).__name__ == "KilledWorker":  # Dask's, which most sweeps never import
+        reason = "the workers of Dask that had the call ended, one after the other. Does it need more memory?"
+        return TaskDied(reason, notebook=notebook.name, values=_told(item.params), result=result)
+    if isinstance(error, ReturnError) and error.result is None:  # it was the value that could not travel
+        error.result = result
     return error
 
 

@@ -11,7 +11,6 @@ import collections
 import concurrent.futures
 import contextlib
 import hashlib
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from restified_magics.errors import ParameterError, RestifiedError, ReturnError,
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.sweep.crews import MOMENT, Crew
 from restified_magics.sweep.parameter_sets import set_of
-from restified_magics.sweep.parcels import Heard, Item, Went, of_call
+from restified_magics.sweep.parcels import HEAVIEST, Answer, Item, Went, of_call, of_ended
 from restified_magics.sweep.store import ABSENT, Store
 from restified_magics.sweep.worker import made_here
 
@@ -31,7 +30,6 @@ Read = Callable[[Parameter, Any], Any]
 
 _LEAST = 0.02  # seconds of calls that share a batch however few are left: what a process costs
 _MOST = 2000  # calls of a batch
-_HEAVIEST = 1 << 22  # bytes of a batch, as its first call is
 _AHEAD = 2  # batches for each worker that wait or run
 _FOUND = 256  # calls found in the store, one after the other, before who asked gets them
 
@@ -152,13 +150,11 @@ class _Batch(NamedTuple):
 
     Attributes:
         items: the calls.
-        each: it is heard of each of them, when it has ended.
-        heard: what has been told of them.
+        heard: the answers of the first of them.
     """
 
     items: list[Item]
-    each: bool
-    heard: Heard
+    heard: list[Answer]
 
 
 class CrewedSweep(RunningSweep):
@@ -177,19 +173,15 @@ class CrewedSweep(RunningSweep):
         self._left = count
         self._batch = self._few = 1  # until it is known how long a call takes
         self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
-        self._back: collections.deque[Item] = collections.deque()  # not made, since their batch had no time
-        self._doubtful: collections.deque[list[Item]] = collections.deque()  # one of each ended its process
+        self._back: collections.deque[Item] = collections.deque()  # their batch had no time for them
         self._broken_off: Exception | None = None  # what the sets raised
         self._most = crew.size  # nothing waits until it is known, either
 
     def outcomes(self, sets: Iterator[tuple[int, Mapping[str, Any]]]) -> Iterator[Outcome]:
         """All outcomes, as they come. Where the sets break off, first those of the calls that were begun."""
         more = True
-        while more or self._out or self._again or self._back or self._doubtful or self._ready:
+        while more or self._out or self._again or self._back or self._ready:
             while len(self._out) < self._most and len(self._ready) < _FOUND:
-                if self._doubtful:
-                    self._send(self._doubtful.popleft(), each=True)
-                    continue
                 items, more = self._taken(sets, more)
                 if not items:
                     break
@@ -203,10 +195,10 @@ class CrewedSweep(RunningSweep):
         if self._broken_off is not None:
             raise self._broken_off
 
-    def _send(self, items: list[Item], *, each: bool = False) -> None:
-        batch = _Batch(items, each, Heard())
+    def _send(self, items: list[Item]) -> None:
+        batch = _Batch(items, [])
         try:
-            self._out[self._crew.submit(items, batch.heard, each)] = batch
+            self._out[self._crew.submit(items, batch.heard)] = batch
         except ParameterError as error:  # a value of one of them cannot travel
             if len(items) > 1:
                 self._again.extend(items)
@@ -250,51 +242,57 @@ class CrewedSweep(RunningSweep):
     def _lot(self, item: Item) -> int:
         """How many calls like this one go into a batch, by their size."""
         try:
-            return max(1, _HEAVIEST // self._crew.weight(item))
+            return max(1, HEAVIEST // self._crew.weight(item))
         except ParameterError:
             return 1  # which will be told when it is sent
 
     def _came(self, future: concurrent.futures.Future[Any], batch: _Batch) -> None:
-        items = batch.items
+        answers: list[Any] | None
         try:
             answers, seconds = future.result()
         except concurrent.futures.BrokenExecutor as error:
             told = str(error).rstrip(".")
             raise TaskDied(
-                f"the executor is broken: one of its processes ended, {told}. workers= gives each call a "
-                "process of its own, and store= keeps what is done",
+                f"the executor is broken: one of its processes ended, {told}. With workers= a call that ends "
+                "its process ends no other, and store= keeps what is done",
                 notebook=self._notebook.name,
             ) from error
         except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
-            if len(items) > 1:
+            answers = of_ended(batch.heard, getattr(future, "where", None), error)
+            if answers is None:
                 self._broke(batch, error)
                 return
-            cell = batch.heard.cell or getattr(error, "cell", None)
-            ended = of_call(error, self._notebook, items[0], self._limit, cell)
-            went, seconds = [Went(False, ended)], MOMENT
         else:
-            went = [self._crew.read(answer) for answer in itertools.chain(batch.heard.answers, answers)]
-        for item, how in zip(items, went, strict=False):
-            self._ended(item, how)
-        self._back.extend(items[len(went) :])
-        each = max(seconds / len(went), 1e-6)
-        self._batch, self._few = (max(1, min(int(span / each), _MOST)) for span in (MOMENT, _LEAST))
-        self._most = self._crew.size * _AHEAD
+            answers = [*batch.heard, *answers]
+            each = max(seconds / len(answers), 1e-6)
+            self._batch, self._few = (max(1, min(int(span / each), _MOST)) for span in (MOMENT, _LEAST))
+            self._most = self._crew.size * _AHEAD
+        for item, answer in zip(batch.items, answers, strict=False):
+            self._answered(item, answer)
+        self._back.extend(batch.items[len(answers) :])
+
+    def _answered(self, item: Item, answer: Any) -> None:
+        if answer is not None:
+            self._ended(item, self._crew.read(answer))
+        elif not self._was_kept(item):
+            self._back.append(item)
 
     def _broke(self, batch: _Batch, error: Exception) -> None:
-        """A batch ended early: what has ended is not made again, and who ended it is found."""
-        for item, answer in zip(batch.items, batch.heard.answers, strict=False):
-            self._ended(item, self._crew.read(answer))
-        unknown = [item for item in batch.items[len(batch.heard.answers) :] if not self._was_kept(item)]
-        if not unknown:
+        """A batch ended early, and nobody knows which call it was: calls are made alone."""
+        for item, answer in zip(batch.items, batch.heard, strict=False):
+            self._answered(item, answer)
+        unknown = [item for item in batch.items[len(batch.heard) :] if not self._was_kept(item)]
+        if len(batch.items) == 1:
+            self._ended(batch.items[0], Went(False, error))
             return
-        if not self._crew.tells or not isinstance(error, TaskDied | TimeoutError):  # nothing is known
-            self._again.extend(unknown)
-        elif not batch.each:
-            self._doubtful.append(unknown)
-        else:
-            self._again.extend(unknown[:1])  # it ran
-            self._back.extend(unknown[1:])
+        alone = 1 if isinstance(error, TaskDied | TimeoutError) else len(unknown)  # else none of it may work
+        self._again.extend(unknown[:alone])
+        self._back.extend(unknown[alone:])
+
+    def _ended(self, item: Item, how: Went) -> None:
+        if not how.well and isinstance(how.what, Exception):
+            how = Went(False, of_call(how.what, self._notebook, item, self._limit))
+        super()._ended(item, how)
 
 
 def _seed_of(seed: int, number: int) -> int:

@@ -26,8 +26,18 @@ from restified_magics.core.notebook import Cell
 from restified_magics.errors import RestifiedError, TaskDied
 from restified_magics.in_process.program import compiled
 from restified_magics.in_process.python_model import PythonModel
-from restified_magics.isolated.isolated_child import report
-from restified_magics.sweep.parcels import Answer, Heard, Item, Parcel, Went, pack_value, portable
+from restified_magics.in_process.tracebacks import failure_of
+from restified_magics.isolated.isolated_child import mark_call, mark_cell, report
+from restified_magics.sweep.parcels import (
+    HEAVIEST,
+    Answer,
+    Item,
+    Parcel,
+    Went,
+    of_ended,
+    pack_value,
+    portable,
+)
 from restified_magics.sweep.store import Store
 
 __all__ = ["PRELOADED", "hard_limit", "made_here", "opened", "run_far", "run_here", "run_there"]
@@ -36,7 +46,8 @@ __all__ = ["PRELOADED", "hard_limit", "made_here", "opened", "run_far", "run_her
 PRELOADED = ("restified_magics.isolated.isolated_call", "restified_magics.sweep.worker")
 
 _KEPT = 4  # Models that a worker keeps: a cluster may run several sweeps
-_GRACE = 10.0  # seconds that a call has to end by itself when its time is up
+_GRACE = 5.0  # seconds that a call has to end by itself when its time is up
+_PAUSE = 0.002  # seconds between two reports: hearing one takes as long as a short call
 
 
 def run_here(
@@ -82,7 +93,6 @@ def run_there(
     batch: bytes,
     timeout: float | None,
     moment: float,
-    pause: float,
     *,
     folder: str | None = None,
     store: Store | None = None,
@@ -90,34 +100,33 @@ def run_there(
     """Run calls of a batch in a process that is there for it, on this machine.
 
     The process may end before the batch does. So the answers of calls that have ended while others follow
-    are reported, where somebody hears it; and of a call that is alone, the cell that begins.
+    are reported, where somebody hears it, and it is marked which call and cell runs.
 
     Args:
         parcel: the Model.
         batch: the calls.
         timeout: seconds that each may take.
         moment: seconds after which no more of them is begun.
-        pause: seconds between two reports, at least.
         folder: where the cells run, in place of the parcel's own.
         store: keeps each value as soon as it is there, or None.
 
     Returns:
         The answers that were not reported, and the seconds that all of those took that were made.
     """
+    _reseed()
     model = opened(parcel, folder)
     items: Sequence[Item] = pickle.loads(batch)  # noqa: S301 - from who asked for the sweep
     answers: list[Answer] = []
-    left = len(items)
-    if isinstance(model, _TellingModel):
-        model.telling = left == 1
+    weight = 0
     now = started = told = time.perf_counter()
-    for item in items:
+    for place, item in enumerate(items, 1):
+        mark_call(place)
         answers.append(_answer(model, item, timeout, store))
-        left -= 1
+        weight += answers[-1].weight
         now = time.perf_counter()
-        if now - started > moment:
+        if now - started > moment or weight > HEAVIEST:
             break
-        if left and now - told >= pause:
+        if place < len(items) and now - told >= _PAUSE:
             if report(answers):
                 answers = []
             told = now
@@ -125,10 +134,11 @@ def run_there(
 
 
 def run_far(
-    parcel: Parcel, batch: bytes, timeout: float | None, moment: float, pause: float
-) -> tuple[list[Answer], float]:
-    """As :func:`run_there`, on a worker that may be anywhere: its calls get a process of their own.
+    parcel: Parcel, batch: bytes, timeout: float | None, moment: float
+) -> tuple[list[Answer | None], float]:
+    """As :func:`run_there`, on a worker that may be anywhere: the batch gets a process of its own.
 
+    The answer None is that of a call to be made again, since its process ended before it was heard.
     The files of the parcel are laid into a folder of the worker's, where the cells run. When Dask cancels
     the batch, its process is ended.
     """
@@ -137,23 +147,22 @@ def run_far(
     _check(parcel.version)
     limit = hard_limit(timeout, moment)
     bare = parcel._replace(files=b"")
-    heard = Heard()
+    heard: list[Answer] = []
     future = _executor(parcel.imports).submit_heard(
-        heard, limit, run_there, bare, batch, timeout, moment, pause, folder=_folder(parcel)
+        heard.extend, limit, run_there, bare, batch, timeout, moment, folder=_folder(parcel)
     )
+    answers: list[Answer | None] | None
     try:
-        answers, seconds = result_while_wanted(future)
+        last, seconds = result_while_wanted(future)
+        answers = [*heard, *last]
     except (TaskDied, TimeoutError) as error:
-        if not heard.answers:
-            if isinstance(error, TaskDied):
-                error.cell = heard.cell
+        answers, seconds = of_ended(heard, future.where, error), moment
+        if answers is None:
             raise
-        # of this batch that is all; the others, one of which it was, go into another one
-        answers, seconds = [], moment
-    answers = heard.answers + answers
     if not parcel.files:
         for answer in answers:
-            _explain_missing(answer)
+            if answer is not None:
+                _explain_missing(answer)
     return answers, seconds
 
 
@@ -162,20 +171,20 @@ def hard_limit(timeout: float | None, moment: float) -> float | None:
     return None if timeout is None else moment + timeout + _GRACE
 
 
-class _TellingModel(PythonModel):
-    """A Model whose calls report each cell that begins, while it is `telling`."""
+class _MarkingModel(PythonModel):
+    """A Model whose calls mark which cell runs, and know it."""
 
-    telling = False
+    call: Call | None = None
 
     def _begin(self, params: Mapping[str, Any] | None) -> Call:
-        call = super()._begin(params)
-        if self.telling:
-            call.follow = _report_cell
+        call = self.call = super()._begin(params)
+        call.follow = self._follow
         return call
 
-
-def _report_cell(cell: Cell) -> None:
-    report(cell.number)
+    def _follow(self, cell: Cell) -> None:
+        mark_cell(cell.number)
+        if self.call is not None:
+            self.call.cell = cell
 
 
 def _answer(model: Model, item: Item, timeout: float | None, store: Store | None) -> Answer:
@@ -185,6 +194,8 @@ def _answer(model: Model, item: Item, timeout: float | None, store: Store | None
         return pack_value(value, model)._replace(kept=_kept(store, item, value))
     except Exception as error:  # noqa: BLE001 - told to who asked for the sweep
         return Answer("error", portable(error))
+    except BaseException as error:  # noqa: BLE001 - Ctrl-C is for who asked, and this is of a cell's own
+        return Answer("error", portable(failure_of(error, getattr(model, "call", None), model.name)))
 
 
 def _kept(store: Store | None, item: Item, value: Any) -> bool:
@@ -213,6 +224,16 @@ _lock = threading.Lock()
 _models: collections.OrderedDict[tuple[str, str | None], Model] = collections.OrderedDict()
 _folders: collections.OrderedDict[str, Any] = collections.OrderedDict()
 _executors: dict[tuple[int, tuple[str, ...]], Any] = {}
+_reseeded = 0  # the process that was
+
+
+def _reseed() -> None:
+    """A process that was forked begins numpy's random numbers anew, as Python does its own by itself."""
+    global _reseeded
+    generator = sys.modules.get("numpy.random")
+    if generator is not None and _reseeded != os.getpid():
+        generator.seed()
+    _reseeded = os.getpid()
 
 
 def _check(version: str) -> None:
@@ -245,7 +266,7 @@ def _made(described: Mapping[str, Any], folder: str | None) -> Model:
         "name": described["name"],
     }
     if described["kind"] == "python":
-        return _TellingModel(described["node"], scope="isolated", **options)
+        return _MarkingModel(described["node"], scope="isolated", **options)
     from restified_magics.in_kernel.kernel_model import (
         KernelModel,  # slow to import: it brings jupyter_client
     )
