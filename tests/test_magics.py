@@ -9,6 +9,8 @@ import keyword
 import linecache
 import os
 import re
+import subprocess
+import sys
 import traceback
 
 import nbformat
@@ -488,12 +490,42 @@ def test_replay(ip, magics, write, capsys):
     model = magics("%restify --replay failed.ipynb;")
     assert model is None
     assert (ip.user_ns["x"], ip.user_ns["half"]) == (0, 0.0)
-    assert "cell 3" in capsys.readouterr().out
+    told = "Ran failed.ipynb up to cell 3, which failed and is in your next cell; 1 more cell was not run."
+    assert told in capsys.readouterr().out
     assert ip.rl_next_input == "print('there')\n1 / x"
     with pytest.raises(UsageError, match="no cell of it has failed"):
         magics("%restify --replay model.ipynb")
     with pytest.raises(UsageError, match=r"cannot be read: .* --replay takes the notebook of a failed call"):
         magics("%restify --replay gone.ipynb")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
+@pytest.mark.parametrize("script", [False, True])
+def test_replay_where_there_is_no_next_cell(magics, write, tmp_path, script):
+    """A script, and a prompt that cannot be filled in, are told which cell failed, and of no next one."""
+    import pty
+
+    write("half = 1 / 2", "1 / 0", "later = 1", returns("half"))
+    with pytest.raises(CellError):
+        magics("%call_notebook model.ipynb --save failed.ipynb")
+    lines = "%load_ext restified_magics\n%restify --replay failed.ipynb\nprint('half is', half)\n"
+    (tmp_path / "script.ipy").write_text(lines)
+    command = [sys.executable, "-m", "IPython", "--no-banner", "--simple-prompt"]
+    ours, terminal = pty.openpty()
+    try:
+        if script:
+            streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+            subprocess.run([*command[:-1], "script.ipy"], cwd=tmp_path, timeout=60, check=True, **streams)
+            out = os.read(ours, 10_000).decode()
+        else:
+            out = subprocess.run(
+                command, cwd=tmp_path, input=lines, timeout=60, check=True, capture_output=True, text=True
+            ).stdout
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert "Ran failed.ipynb up to cell 2, which failed; 2 more cells were not run. Its names are here" in out
+    assert "half is 0.5" in out
 
 
 def test_replay_of_an_old_notebook(ip, magics, tmp_path):

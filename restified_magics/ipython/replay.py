@@ -18,7 +18,7 @@ __all__ = ["replay"]
 def replay(arguments: Arguments, shell: Any) -> None:
     """Run a saved call in the namespace of a shell, up to the first cell with an error that ended it.
 
-    That cell becomes the shell's next input.
+    That cell becomes the shell's next input, where somebody is asked for one.
 
     Args:
         arguments: the line of the magic; its target is the notebook.
@@ -60,6 +60,16 @@ def replay(arguments: Arguments, shell: Any) -> None:
     folder = os.fspath(path.absolute().parent)
     model = PythonModel(before, scope="share", cwd=folder, timeout=arguments.options.timeout, name=str(path))
     model.execute()
-    shell.set_next_input(failing.source)
+    in_next_cell = ""
+    if _asks_for_input(shell):
+        shell.set_next_input(failing.source)
+        in_next_cell = " and is in your next cell"
+    left = sum(cell.number > failing.number for cell in notebook.to_run)
+    not_run = f"; {left} more {'cell was' if left == 1 else 'cells were'} not run" if left else ""
     where = f"{path} up to cell {failing.number}"
-    print(f"Ran {where}, which failed and is in your next cell. Its names are here")  # noqa: T201 - a magic tells
+    print(f"Ran {where}, which failed{in_next_cell}{not_run}. Its names are here")  # noqa: T201 - a magic tells
+
+
+def _asks_for_input(shell: Any) -> bool:
+    """Whether a next input can be set: a script has none, and ``ipython --simple-prompt`` shows none."""
+    return not getattr(shell, "simple_prompt", False) and getattr(shell.parent, "interact", True)
