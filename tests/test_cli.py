@@ -74,6 +74,9 @@ def test_call_gives_the_value_on_stdout_and_nothing_else(restified, model):
         (["call"], 2, "Missing argument 'NOTEBOOK'"),
         (["call", "model.ipynb", "--csv"], 1, "cannot be had as text/csv, only as application/json"),
         (["call", "model.ipynb", "--csv", "--json"], 2, "--json and --csv are several forms of one value"),
+        (["call", "model.ipynb", "--timeout", "abc"], 2, "'--timeout': 'abc' is no number of seconds. Write"),
+        (["call", "model.ipynb", "--timeout", "0"], 2, "'0' is no number of seconds. Write one that is more"),
+        (["call", "model.ipynb", "--timeout", "inf"], 2, "'inf' is no number of seconds"),
         (["call", "model.ipynb", "@nothing.json"], 2, "@nothing.json: cannot be read"),
         (["call", "model.ipynb", "-o", "no/where.json"], 2, "there is no folder no"),
         (["nothing"], 2, "No such command 'nothing'"),
@@ -243,7 +246,7 @@ def test_timeout_is_124(restified, write):
     done = restified("call", "model.ipynb", "--timeout", "0.5", "--save", "late.ipynb")
     assert done.returncode == 124
     assert "stopped after 0.5 s" in done.stderr
-    assert "Saved the notebook of this call, up to its error, as late.ipynb" in done.stderr
+    assert "Saved the notebook of this call, up to where it ended, as late.ipynb" in done.stderr
 
 
 def test_a_file_that_cannot_be_written_is_told(restified, model, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +17,15 @@ __all__ = ["calling_options"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _seconds(text: str) -> float:
+    """A time that a call may take."""
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 < seconds < threading.TIMEOUT_MAX:
+            return seconds
+    raise click.BadParameter(f"{text!r} is no number of seconds. Write one that is more than 0, as in 2.5")
+
+
 def calling_options(what: str) -> Callable[[F], F]:
     """``--timeout``, ``--cwd``, ``--engine`` and ``--kernel``: how a notebook is called.
 
@@ -24,7 +35,7 @@ def calling_options(what: str) -> Callable[[F], F]:
     options = (
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=_seconds,
             metavar="SECONDS",
             help=f"Seconds that {what} may take.",
         ),

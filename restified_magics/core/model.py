@@ -519,7 +519,9 @@ def _saved(call: Call, path: str | os.PathLike[str] | None) -> Iterator[None]:
             except (OSError, NotebookError) as failure:
                 error.add_note(f"The notebook of this call could not be saved: {failure}")
             else:
-                error.add_note(f"Saved the notebook of this call, up to its error, as {os.fspath(path)!s}")
+                error.add_note(
+                    f"Saved the notebook of this call, up to where it ended, as {os.fspath(path)!s}"
+                )
         raise
     if path is not None:
         result.save(path)
