@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 
+_MOST_CAUSES = 8  # of an error that crosses
 _LEFT = (
     "; it did not end, since it is blocked in C code or catches every exception, and so it was left to "
     "itself: what it still does reaches nobody"
@@ -80,10 +81,8 @@ class RestifiedError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception rebuilds from `args`, which for these classes is the finished message.
-        # The cause comes along where it can, since "which exception was it" matters there too.
-        # By itself: the other side may have no such class, and the rest arrives all the same.
-        cause = crossing(self.__cause__)
-        return _rebuild, (type(self), self.args, {**self.__dict__, "__cause__": cause})
+        # The causes come along, since "which exception was it" matters there too.
+        return _rebuild, (type(self), self.args, {**self.__dict__, "__cause__": _causes(self)})
 
 
 class NotebookError(RestifiedError):
@@ -387,11 +386,37 @@ class ModelRecursionError(RestifiedError, RecursionError):
 def _rebuild(cls: type[RestifiedError], args: tuple[Any, ...], state: dict[str, Any]) -> RestifiedError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__cause__ = arrived(state.pop("__cause__"))
+    error.__cause__ = _with_causes(state.pop("__cause__"))
     error.__dict__.update(state)
     if isinstance(error, CallError) and error.result is not None:
         error.result.error = error  # which did not cross with it, lest they hold each other
     return error
+
+
+def _causes(error: BaseException) -> list[tuple[bytes | None, str]]:
+    """The causes of an error, the nearest first: as bytes, and in words for who has no such class."""
+    found: list[tuple[bytes | None, str]] = []
+    cause = error.__cause__
+    while cause is not None and len(found) < _MOST_CAUSES:
+        try:
+            words = f"{type(cause).__name__}: {cause}"
+        except Exception:  # noqa: BLE001 - its message may be made by anything
+            words = type(cause).__name__
+        found.append((crossing(cause), words))
+        cause = None if isinstance(cause, RestifiedError) else cause.__cause__  # ours take theirs along
+    return found
+
+
+def _with_causes(found: Sequence[tuple[bytes | None, str]]) -> BaseException | None:
+    cause: BaseException | None = None
+    for content, words in reversed(found):
+        made = arrived(content)
+        if made is None:
+            made = RestifiedError(words)
+        if cause is not None:
+            made.__cause__ = cause
+        cause = made
+    return cause
 
 
 def _place(filename: str) -> str:

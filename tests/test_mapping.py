@@ -195,6 +195,21 @@ def test_a_crash_names_its_call(write):
     assert len(str(error).removeprefix(error.notebook)) < 250
 
 
+@pytest.mark.parametrize("workers", [None, 2])
+def test_equal_calls_of_a_sweep_are_made_once_with_a_store(counted, tmp_path, workers):
+    """The others have its value; where it fails they are made, and what fails is told of each."""
+    model, calls = counted
+    sets = [{"x": n % 5} for n in range(50)]
+    assert model.map(sets, store=tmp_path / "a", workers=workers) == [
+        [n % 5, {"half": n % 5 / 2}] for n in range(50)
+    ]
+    assert calls() == 5
+    failing = [{"x": 7, "fails": (7,)}] * 3
+    errors = model.map(failing, store=tmp_path / "a", workers=workers, on_error="return", retries=1)
+    assert [type(error) for error in errors] == [CellError] * 3
+    assert calls() == 5 + 3 * 2
+
+
 def test_a_cells_own_interrupt_is_its_calls_failure(write):
     """Ctrl-C ends a sweep; a cell of a worker that raises KeyboardInterrupt does not."""
     model = PythonModel(write(parameters("x = 1"), "if x == 5:\n    raise KeyboardInterrupt", returns("x")))
@@ -709,6 +724,9 @@ def test_what_is_asked_wrong(double):
         TypeError, match=r"a concurrent.futures.Executor, not 2\. For isolated .* write workers="
     ):
         double.map([{}], executor=2)
+    for option in ({"workers": "2"}, {"workers": 2.5}, {"retries": "1"}, {"seed": "a"}):
+        with pytest.raises(TypeError, match=f"{next(iter(option))} must be a whole number, not"):
+            double.map([{"x": 1}], **option)
     with pytest.raises(ValueError, match="workers must be at least 1"):
         double.map([{}], workers=0)
     with pytest.raises(ValueError, match="on_error must be"):

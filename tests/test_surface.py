@@ -185,8 +185,8 @@ def test_every_error_is_in_the_tree():
     assert all(cls.__name__ in errors.__doc__ for cls in raised)
 
 
-def test_cause_that_cannot_cross_is_left_behind(monkeypatch):
-    """An exception class of the notebook's own does not keep the error from crossing."""
+def test_a_cause_that_cannot_cross_is_told_in_words(monkeypatch):
+    """An exception class of the notebook's own does not keep the error from crossing, nor what it came from."""
     # where Dask is imported, tblib pickles all exceptions in its own way, with every cause
     monkeypatch.delitem(copyreg.dispatch_table, errors.NotebookError, raising=False)
 
@@ -194,8 +194,11 @@ def test_cause_that_cannot_cross_is_left_behind(monkeypatch):
         pass
 
     error = errors.NotebookError("m.ipynb", "x")
-    error.__cause__ = LocalError()
-    assert pickle.loads(pickle.dumps(error)).__cause__ is None
+    error.__cause__ = LocalError("of the notebook")
+    error.__cause__.__cause__ = KeyError("deep")
+    cause = pickle.loads(pickle.dumps(error)).__cause__
+    assert repr(cause) == "RestifiedError('LocalError: of the notebook')"
+    assert repr(cause.__cause__) == "KeyError('deep')"
 
 
 def test_where_code_is_executed():

@@ -17,10 +17,10 @@ from restified_magics.command_line.sweep_results import Lines, Table
 from restified_magics.command_line.sweep_values import check_names, check_values, grid_of, table_of
 from restified_magics.command_line.terminal import results_only
 from restified_magics.core.model import Model
+from restified_magics.core.parameter_sets import ParameterSets
 from restified_magics.engines import Engine, open_model
 from restified_magics.errors import CallError, RestifiedError, ReturnError
 from restified_magics.sweep.mapping import sweep, until_failure
-from restified_magics.sweep.parameter_sets import ParameterSets
 from restified_magics.sweep.running import Outcome
 from restified_magics.wire.encoding import Unencodable
 

@@ -12,10 +12,10 @@ import click
 
 from restified_magics.command_line.command_values import Given, opened_text, read_values
 from restified_magics.core.notebook import Notebook
+from restified_magics.core.parameter_sets import ParameterSets
 from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError
 from restified_magics.signature.parameters import unknown
-from restified_magics.sweep.parameter_sets import ParameterSets
 
 __all__ = ["PipedRows", "Rows", "check_names", "check_values", "grid_of", "table_of"]
 

@@ -16,6 +16,7 @@ from restified_magics.core.calls import Call, current_call
 from restified_magics.core.cell_bar import cell_bar
 from restified_magics.core.notebook import Notebook
 from restified_magics.core.notebook_files import notebook_file
+from restified_magics.core.parameter_sets import ParameterSets, refuse_wrong_sets
 from restified_magics.core.result import Result
 from restified_magics.core.runs import Run
 from restified_magics.core.sources import open_source
@@ -318,7 +319,6 @@ class Model(abc.ABC):
         """
         # the other way up: sweeps are made of executors, which need the Models
         from restified_magics.sweep.mapping import framed_outcomes, sweep, unframeable
-        from restified_magics.sweep.parameter_sets import ParameterSets, refuse_wrong_sets
 
         if as_completed and to_frame:
             raise ValueError(
@@ -326,7 +326,7 @@ class Model(abc.ABC):
             )
         sets = ParameterSets(params, grid)
         if on_error == "raise":
-            refuse_wrong_sets(self, sets)
+            refuse_wrong_sets(self.notebook, sets)
         unnamed = () if not to_frame else ("value", "error") if on_error == "return" else ("value",)
         outcomes = sweep(
             self,

@@ -10,7 +10,7 @@ import os
 import uuid
 from typing import Any
 
-from jupyter_client.ioloop import AsyncIOLoopKernelManager
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 
 from restified_magics.in_kernel.fork_server import ForkProvisioner, can_fork, interpreter, server
 from restified_magics.in_kernel.kernel_specs import BrokenKernelSpec, kernel_spec
@@ -22,7 +22,7 @@ _PRELOAD = ("ipywidgets", "restified_magics.widgets.dashboard")
 _EXTENSIONS = '--IPKernelApp.extensions=["ipywidgets"]'
 
 
-class ForkedKernelManager(AsyncIOLoopKernelManager):  # type: ignore[misc]
+class ForkedKernelManager(ServerKernelManager):  # type: ignore[misc]
     """Starts kernels as Jupyter does, but forks those of Python, where forks are safe."""
 
     kernel_id: Any

@@ -32,8 +32,7 @@ __all__ = [
     "VALUE",
     "Child",
     "in_fork_server",
-    "mark_call",
-    "mark_cell",
+    "marks",
     "report",
     "serve",
 ]
@@ -54,6 +53,7 @@ _MALLOPT = {-3: 32 << 20, -1: 64 << 20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: b
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _parent: Connection | None = None
 _mark: Mark | None = None
+_nowhere = memoryview(bytearray(16)).cast("q")
 _own = 0  # this process, as its task began
 _handlers: dict[int, Any] = {}  # what the server was started with, of signals that it ignores
 
@@ -136,17 +136,13 @@ def report(value: object) -> bool:
     return True
 
 
-def mark_call(place: int) -> None:
-    """Note which call of several the task makes now, counted from 1: ``future.where``."""
-    if _mark is not None and os.getpid() == _own:
-        _mark.write(1, 0)
-        _mark.write(0, place)
+def marks() -> memoryview:
+    """Two numbers that who waits for the task can read when its process is gone: ``future.where``.
 
-
-def mark_cell(number: int) -> None:
-    """Note which cell the call runs now, counted from 1."""
-    if _mark is not None and os.getpid() == _own:
-        _mark.write(1, number)
+    They are the call, of several, that the task makes, and the cell that runs, counted from 1. Outside an
+    isolated process nobody reads them.
+    """
+    return _nowhere if _mark is None or os.getpid() != _own else _mark.numbers
 
 
 def _tell(kind: bytes, content: bytes) -> None:

@@ -137,7 +137,7 @@ class IsolatedProcess:
     def where(self) -> tuple[int, int] | None:
         """The call and the cell at which its task is, or was; 0 is none. None where that is not known."""
         mark = self._handle.mark
-        return None if mark is None else mark.read()
+        return None if mark is None else (mark.numbers[0], mark.numbers[1])
 
     def kill(self) -> None:
         """End it, and all that it has started, at once; from any thread, more than once too."""

@@ -34,8 +34,8 @@ class TaskFuture(concurrent.futures.Future[T]):
         hear: is called with what the task tells.
 
     Attributes:
-        where: the call and the cell at which the task was when it failed, by `isolated_child.mark_call` and
-            `mark_cell`; 0 is none. None where that is not known.
+        where: the call and the cell at which the task was when it failed, by `isolated_child.marks`; 0 is
+            none. None where that is not known.
     """
 
     def __init__(self, hear: Callable[[Any], object] | None = None) -> None:

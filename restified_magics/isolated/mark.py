@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 import tempfile
 
 __all__ = ["Mark", "shared_memory"]
 
-_NUMBER = struct.Struct("q")
-_SIZE = 2 * _NUMBER.size
+_SIZE = 16
 
 
 def shared_memory() -> int:
@@ -29,20 +27,16 @@ class Mark:
 
     Args:
         descriptor: of the memory; it may be closed then.
+
+    Attributes:
+        numbers: the two.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _SIZE)
-
-    def write(self, place: int, number: int) -> None:
-        """Write the first (0) or the second (1) number."""
-        _NUMBER.pack_into(self._memory, place * _NUMBER.size, number)
-
-    def read(self) -> tuple[int, int]:
-        """Both numbers."""
-        first, second = (_NUMBER.unpack_from(self._memory, place * _NUMBER.size)[0] for place in (0, 1))
-        return first, second
+        self.numbers = memoryview(self._memory).cast("q")
 
     def close(self) -> None:
         """Let go of the memory."""
+        self.numbers.release()
         self._memory.close()

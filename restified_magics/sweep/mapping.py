@@ -57,6 +57,10 @@ def sweep(  # noqa: PLR0913 - the options of `Model.map`
     """
     if on_error not in ("raise", "return"):
         raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}")
+    wholes: dict[str, Any] = {"workers": workers, "retries": retries, "seed": seed}
+    for name, whole in wholes.items():
+        if whole is not None and (isinstance(whole, bool) or not isinstance(whole, numbers.Integral)):
+            raise TypeError(f"{name} must be a whole number, not {shorten(whole)}")
     if workers is not None and executor is not None:
         raise ValueError("give workers= or executor=, not both: an executor has its own workers")
     if workers is not None and workers < 1:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from restified_magics.core.model import Model
+from restified_magics.core.parameter_sets import set_of
 from restified_magics.errors import ParameterError, RestifiedError, ReturnError, TaskDied
 from restified_magics.signature.parameters import Parameter, bind
 from restified_magics.sweep.crews import MOMENT, Crew
-from restified_magics.sweep.parameter_sets import set_of
 from restified_magics.sweep.parcels import HEAVIEST, Answer, Item, Went, of_call, of_ended
 from restified_magics.sweep.store import ABSENT, Store
 from restified_magics.sweep.worker import made_here
@@ -174,6 +174,7 @@ class CrewedSweep(RunningSweep):
         self._batch = self._few = 1  # until it is known how long a call takes
         self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
         self._back: collections.deque[Item] = collections.deque()  # their batch had no time for them
+        self._same: dict[str, list[Item]] = {}  # calls that wait for one with the same values, by its key
         self._broken_off: Exception | None = None  # what the sets raised
         self._most = crew.size  # nothing waits until it is known, either
 
@@ -203,7 +204,7 @@ class CrewedSweep(RunningSweep):
             if len(items) > 1:
                 self._again.extend(items)
             else:
-                self._ready.append(Outcome(items[0].number, items[0].params, error=error))
+                self._ended(items[0], Went(False, error))
 
     def stop(self) -> None:
         """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
@@ -238,6 +239,16 @@ class CrewedSweep(RunningSweep):
                 if self._left is not None:
                     self._left -= 1
         return items, more
+
+    def _bound(self, number: int, values: Mapping[str, Any]) -> Item | None:
+        item = super()._bound(number, values)
+        if item is None or item.key is None:
+            return item
+        if item.key.name in self._same:
+            self._same[item.key.name].append(item)
+            return None
+        self._same[item.key.name] = []
+        return item
 
     def _lot(self, item: Item) -> int:
         """How many calls like this one go into a batch, by their size."""
@@ -292,7 +303,19 @@ class CrewedSweep(RunningSweep):
     def _ended(self, item: Item, how: Went) -> None:
         if not how.well and isinstance(how.what, Exception):
             how = Went(False, of_call(how.what, self._notebook, item, self._limit))
+        tries = len(self._again)
         super()._ended(item, how)
+        if item.key is not None and len(self._again) == tries:
+            self._go_on(self._same.pop(item.key.name))
+
+    def _go_on(self, waiting: list[Item]) -> None:
+        """Others with the same values have waited for a call: the store has theirs, or the next is made."""
+        for place, item in enumerate(waiting):
+            if not self._was_kept(item):
+                self._back.append(item)
+                assert item.key is not None  # noqa: S101 - it was found by it
+                self._same[item.key.name] = waiting[place + 1 :]
+                return
 
 
 def _seed_of(seed: int, number: int) -> int:

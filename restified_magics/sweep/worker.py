@@ -27,7 +27,7 @@ from restified_magics.errors import RestifiedError, TaskDied
 from restified_magics.in_process.program import compiled
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.in_process.tracebacks import failure_of
-from restified_magics.isolated.isolated_child import mark_call, mark_cell, report
+from restified_magics.isolated.isolated_child import marks, report
 from restified_magics.sweep.parcels import (
     HEAVIEST,
     Answer,
@@ -118,9 +118,10 @@ def run_there(
     items: Sequence[Item] = pickle.loads(batch)  # noqa: S301 - from who asked for the sweep
     answers: list[Answer] = []
     weight = 0
+    where = marks()
     now = started = told = time.perf_counter()
     for place, item in enumerate(items, 1):
-        mark_call(place)
+        where[1], where[0] = 0, place
         answers.append(_answer(model, item, timeout, store))
         weight += answers[-1].weight
         now = time.perf_counter()
@@ -178,13 +179,14 @@ class _MarkingModel(PythonModel):
 
     def _begin(self, params: Mapping[str, Any] | None) -> Call:
         call = self.call = super()._begin(params)
-        call.follow = self._follow
-        return call
+        where = marks()
 
-    def _follow(self, cell: Cell) -> None:
-        mark_cell(cell.number)
-        if self.call is not None:
-            self.call.cell = cell
+        def follow(cell: Cell) -> None:
+            where[1] = cell.number
+            call.cell = cell
+
+        call.follow = follow
+        return call
 
 
 def _answer(model: Model, item: Item, timeout: float | None, store: Store | None) -> Answer:

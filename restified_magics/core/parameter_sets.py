@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
-from restified_magics.core.model import Model
+from restified_magics.core.notebook import Notebook
 from restified_magics.core.telling import shorten
 from restified_magics.errors import ParameterError
 from restified_magics.signature.parameters import bind
@@ -102,14 +102,13 @@ def set_of(values: Any, number: int) -> Mapping[str, Any]:
     return values
 
 
-def refuse_wrong_sets(model: Model, sets: ParameterSets) -> None:
+def refuse_wrong_sets(notebook: Notebook, sets: ParameterSets) -> None:
     """Look at all sets before anything runs, where that can be: the last may be hours away.
 
     Raises:
         ParameterError: values that the Model does not take.
         TypeError: they are no values by name.
     """
-    notebook = model.notebook
     parameters = notebook.fields.parameters
     for number, given in sets.every_value():
         if any(isinstance(value, Iterator) for value in set_of(given, number).values()):
