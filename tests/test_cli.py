@@ -750,7 +750,7 @@ def test_map_takes_values_from_a_file(restified, model, tmp_path):
         (["fine.csv", "x=1"], "x is given twice: in fine.csv, and as a value for all calls"),
         (["fine.csv", "--grid", "x=1"], "x is given twice: in fine.csv, and by --grid"),
         (["semicolons.csv"], "semicolons.csv: its columns are separated by ';'. Write commas"),
-        (["--grid", "x=1", "--save", "fine.csv"], "--save fine.csv: is no folder"),
+        (["--grid", "x=1", "--save", "fine.csv"], "Invalid value for '--save'"),
         (["--grid", "x="], "--grid x=: has no values"),
         (["--grid", 'x="a'], "a quote is not closed"),
         (["--grid", 'x="a"b,c'], "goes in double quotes"),

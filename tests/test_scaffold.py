@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from conftest import node, parameters, returns
 
-from restified_magics.widgets.scaffold import command
+from restified_magics.command_line.commands import main
 
 
 def view(*arguments):
-    return CliRunner().invoke(command, list(map(str, arguments)))
+    return CliRunner().invoke(main, ["view", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -65,14 +65,39 @@ def test_nothing_is_overwritten(area):
     """A View that is there stays, unless one says so; the Model itself in any case."""
     assert view(area).exit_code == 0
     again = view(area)
-    assert again.exit_code != 0
+    assert again.exit_code == 2
     assert "--force" in again.output
     assert view(area, "--force").exit_code == 0
     before = area.read_bytes()
-    assert "is the Model itself" in view(area, "--output", area, "--force").output
-    assert "Write" in view(area, "--output", area.with_name("view.txt")).output
-    assert not area.with_name("view.txt").exists()
+    assert "this is the notebook itself" in view(area, "--output", area, "--force").output
     assert area.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["view", "dashboard"])
+def test_a_notebook_that_is_not_there(area, command):
+    """One of a name that is near is told, as by the other commands."""
+    done = CliRunner().invoke(main, [command, str(area.with_name("area modl.ipynb"))])
+    assert done.exit_code == 2
+    assert "Did you mean 'area model.ipynb'?" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("view.txt", "Write 'view.txt.ipynb'"), ("gone/view.ipynb", "there is no folder")]
+)
+def test_what_cannot_be_written_there(area, name, told):
+    """It is wrong use, as of the other commands that write a notebook, and writes nothing."""
+    target = area.parent / name
+    done = view(area, "--output", target)
+    assert (done.exit_code, target.exists()) == (2, False)
+    assert told in done.output
+
+
+def test_a_form_without_fields_is_told(write):
+    """A notebook without parameters gives one, perhaps by mistake: of a View, or without its tag."""
+    path = write(*node("x = 1", returns("x"))["cells"])
+    done = view(path)
+    assert done.exit_code == 0
+    assert "no cell has the tag `parameters`, so the form has no field" in done.output
 
 
 def test_what_is_no_notebook(tmp_path):
@@ -80,7 +105,7 @@ def test_what_is_no_notebook(tmp_path):
     path = tmp_path / "text.ipynb"
     path.write_text("no notebook")
     done = view(path)
-    assert done.exit_code != 0
+    assert done.exit_code == 2
     assert "is not a notebook" in done.output
     assert not (tmp_path / "text_view.ipynb").exists()
 

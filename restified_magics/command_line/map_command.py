@@ -49,7 +49,12 @@ __all__ = ["command"]
 @click.option(
     "--files", multiple=True, metavar="PATTERN", help="Files beside the notebook that go to the cluster."
 )
-@click.option("--store", metavar="FOLDER", help="Keep finished calls, and go on from there the next time.")
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Keep finished calls, and go on from there the next time.",
+)
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
@@ -61,7 +66,12 @@ __all__ = ["command"]
     "--seed", type=int, metavar="N", help="Random generators of each call begin with a number made of this."
 )
 @click.option("--keep-going", is_flag=True, help="A call that fails does not end the sweep.")
-@click.option("--save", metavar="FOLDER", help="Keep each call that fails as a notebook.")
+@click.option(
+    "--save",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Keep each call that fails as a notebook.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in place of CSV.")
 @click.option("--unordered", is_flag=True, help="Write each result when it is there, not in order.")
 @calling_options("each call")

@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from restified_magics.core.sources import open_source
+
 __all__ = ["command"]
 
 _JUPYTER = pathlib.Path(__file__).parent / "jupyter"
@@ -21,7 +23,7 @@ IDLE = 120
     context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
     short_help="Show a Model as a page in the browser.",
 )
-@click.argument("path", type=click.Path(exists=True))
+@click.argument("path", type=click.Path())
 @click.option(
     "--port", type=click.IntRange(0, 65535), metavar="PORT", help="Port to listen on; 8866 if it is free."
 )
@@ -48,15 +50,16 @@ def command(
     shown as Voila shows them. Each visitor has a kernel of their own, which ends with the page.
 
     \b
-    Examples:
-        restified dashboard model.ipynb
-        restified dashboard model.ipynb --port 8080 --no-browser
-        restified dashboard notebooks/ --ip 0.0.0.0
+    restified dashboard model.ipynb
+    restified dashboard model.ipynb --port 8080 --no-browser
+    restified dashboard notebooks/ --ip 0.0.0.0
 
     Further options are handed to Voila: see `voila --help`.
     """
     if not os.path.isdir(path) and not path.endswith(".ipynb"):
         raise click.UsageError(f"{path} is no notebook. Name one, or a folder of them")
+    if not os.path.exists(path):
+        open_source(path)  # which says what there is
     from traitlets.config import Config  # with Voila, slow to import
     from voila.app import Voila
 

@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from restified_magics.core.model import Model
-from restified_magics.core.notebook_files import write_notebook
+from restified_magics.core.notebook_files import notebook_file, write_notebook
 from restified_magics.engines import open_model
-from restified_magics.errors import RestifiedError
 from restified_magics.signature.parameters import Parameter
 
 __all__ = ["command", "view_notebook"]
@@ -102,41 +101,29 @@ def _literal(parameter: Parameter) -> str:
 
 
 @click.command("view", short_help="Write a notebook that shows a Model as a form.")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
-@click.option(
-    "--output",
-    "-o",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
-    help="The notebook to write.",
-)
+@click.argument("model", type=click.Path())
+@click.option("--output", "-o", metavar="FILE", type=click.Path(), help="The notebook to write.")
 @click.option("--force", is_flag=True, help="Replace the notebook if it is there already.")
-def command(*, model: pathlib.Path, output: pathlib.Path | None, force: bool) -> None:
+def command(*, model: str, output: str | None, force: bool) -> None:
     """Write a View of the notebook MODEL: a form, what becomes of a result, a call.
 
     It works as it is, and is yours to go on from. Without --output it is written beside the Model, as
     MODEL_view.ipynb.
 
     \b
-    Examples:
-        restified view model.ipynb
-        restified view model.ipynb --output dashboards/model.ipynb
+    restified view model.ipynb
+    restified view model.ipynb --output dashboards/model.ipynb
     """
-    target = output or model.with_name(f"{model.stem}_view.ipynb")
-    if target.suffix != ".ipynb":
-        raise click.ClickException(f"{target}: a notebook's name ends in .ipynb. Write '{target}.ipynb'")
+    made = open_model(model)
+    source = made.notebook.path
+    if source is None:
+        raise click.UsageError(f"{model}: a View is made of a file. Download it first")
+    beside = pathlib.Path(model).expanduser()
+    target = notebook_file(output or beside.with_name(f"{beside.stem}_view.ipynb"), made.notebook)
     if target.exists() and not force:
-        raise click.ClickException(
-            f"{target} is there already. Give another --output, or --force to replace it"
-        )
-    if target.exists() and target.samefile(model):
-        raise click.ClickException(f"{target} is the Model itself. Give another --output")
-    if not target.absolute().parent.is_dir():
-        raise click.ClickException(f"there is no folder {target.parent}. Make it first")
-    try:
-        made = open_model(model)
-    except RestifiedError as error:
-        raise click.ClickException(str(error)) from None
-    seen = pathlib.PurePath(os.path.relpath(model.absolute(), target.absolute().parent)).as_posix()
+        raise click.UsageError(f"{target} is there already. Give another --output, or --force to replace it")
+    if not made.parameters:
+        click.echo(f"Warning: {model}: no cell has the tag `parameters`, so the form has no field", err=True)
+    seen = pathlib.PurePath(os.path.relpath(source, target.absolute().parent)).as_posix()
     write_notebook(view_notebook(made, seen), target)
     click.echo(f"Wrote {target}. Open it with: jupyter lab {shlex.quote(str(target))}")
