@@ -210,6 +210,17 @@ def test_equal_calls_of_a_sweep_are_made_once_with_a_store(counted, tmp_path, wo
     assert calls() == 5 + 3 * 2
 
 
+def test_no_call_is_lost_where_equal_ones_crash(write, tmp_path):
+    """Those that wait for a call which ends its process have their outcomes, and so have its neighbours'."""
+    crash = "import os\nif x == 5:\n    os._exit(1)"
+    model = PythonModel(write(parameters("x = 1"), crash, returns("x")))
+    sets = [{"x": n % 10} for n in range(100)]
+    values = model.map(sets, store=tmp_path / "store", workers=2, on_error="return")
+    assert [type(value) if n % 10 == 5 else value for n, value in enumerate(values)] == [
+        TaskDied if n % 10 == 5 else n % 10 for n in range(100)
+    ]
+
+
 def test_a_cells_own_interrupt_is_its_calls_failure(write):
     """Ctrl-C ends a sweep; a cell of a worker that raises KeyboardInterrupt does not."""
     model = PythonModel(write(parameters("x = 1"), "if x == 5:\n    raise KeyboardInterrupt", returns("x")))

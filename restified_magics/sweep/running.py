@@ -285,14 +285,21 @@ class CrewedSweep(RunningSweep):
     def _answered(self, item: Item, answer: Any) -> None:
         if answer is not None:
             self._ended(item, self._crew.read(answer))
-        elif not self._was_kept(item):
+        elif not self._was_kept_meanwhile(item):
             self._back.append(item)
+
+    def _was_kept_meanwhile(self, item: Item) -> bool:
+        """Whether the store has a call that was out, though nobody has heard its answer."""
+        if not self._was_kept(item):
+            return False
+        self._go_on(item)
+        return True
 
     def _broke(self, batch: _Batch, error: Exception) -> None:
         """A batch ended early, and nobody knows which call it was: calls are made alone."""
         for item, answer in zip(batch.items, batch.heard, strict=False):
             self._answered(item, answer)
-        unknown = [item for item in batch.items[len(batch.heard) :] if not self._was_kept(item)]
+        unknown = [item for item in batch.items[len(batch.heard) :] if not self._was_kept_meanwhile(item)]
         if len(batch.items) == 1:
             self._ended(batch.items[0], Went(False, error))
             return
@@ -305,16 +312,18 @@ class CrewedSweep(RunningSweep):
             how = Went(False, of_call(how.what, self._notebook, item, self._limit))
         tries = len(self._again)
         super()._ended(item, how)
-        if item.key is not None and len(self._again) == tries:
-            self._go_on(self._same.pop(item.key.name))
+        if len(self._again) == tries:
+            self._go_on(item)
 
-    def _go_on(self, waiting: list[Item]) -> None:
+    def _go_on(self, ended: Item) -> None:
         """Others with the same values have waited for a call: the store has theirs, or the next is made."""
+        if ended.key is None:
+            return
+        waiting = self._same.pop(ended.key.name, [])
         for place, item in enumerate(waiting):
             if not self._was_kept(item):
                 self._back.append(item)
-                assert item.key is not None  # noqa: S101 - it was found by it
-                self._same[item.key.name] = waiting[place + 1 :]
+                self._same[ended.key.name] = waiting[place + 1 :]
                 return
 
 
