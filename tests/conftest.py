@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -64,6 +65,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "call":  # type: ignore[attr-defined]
         item.failed = report.failed  # type: ignore[attr-defined]
     return report  # type: ignore[return-value]
+
+
+def named(value: object) -> str:
+    """A value as a part of a test's name, which is the same in every run."""
+    text = str(sorted(value, key=repr)) if isinstance(value, set) else str(value)
+    return re.sub(r" at 0x[0-9a-f]+", "", text)[:40]
 
 
 def cell(source: str, *tags: str, kind: str = "code") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 import pytest
 from annotated_types import Ge, Le
+from conftest import named
 from pydantic import AwareDatetime, SecretStr
 
 from restified_magics import Parameter
@@ -121,9 +122,7 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("parameter", "kind", "initial", "raw", "value"), FIELDS, ids=lambda item: str(item)[:30]
-)
+@pytest.mark.parametrize(("parameter", "kind", "initial", "raw", "value"), FIELDS, ids=named)
 def test_a_field_of_each_type(parameter, kind, initial, raw, value):
     """Each type has its control, begins with the default, and reads what is set as the right Python type."""
     field = make_field(parameter)
@@ -135,9 +134,7 @@ def test_a_field_of_each_type(parameter, kind, initial, raw, value):
         assert field.read(field.raw_of(value)) == read or value != value  # noqa: PLR0124
 
 
-@pytest.mark.parametrize(
-    ("parameter", "kind", "initial", "raw", "value"), FIELDS, ids=lambda item: str(item)[:30]
-)
+@pytest.mark.parametrize(("parameter", "kind", "initial", "raw", "value"), FIELDS, ids=named)
 def test_what_nobody_touched_is_not_given(parameter, kind, initial, raw, value):
     """A field as it began leaves the call to the notebook's own default, or says that a value is required."""
     field = make_field(parameter)
@@ -172,7 +169,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("parameter", "raw", "message"), WRONG, ids=lambda item: str(item)[:30])
+@pytest.mark.parametrize(("parameter", "raw", "message"), WRONG, ids=named)
 def test_wrong_input_is_refused(parameter, raw, message):
     """What a field holds is never clamped or rounded: it is a value, or the field says why not."""
     with pytest.raises(ValueError, match=r".+") as caught:
@@ -236,7 +233,7 @@ def test_bounds_are_never_invented():
         (inferred(2e-9, minimum=1e-9, maximum=1e-8), "0.0000000001"),
         (inferred(1.0, minimum=1, maximum=1), "1"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_the_step_of_a_slider(parameter, step):
     """Whole numbers where type or default and bounds are; else about a hundredth of the range."""
@@ -300,7 +297,7 @@ def test_an_expression_stays_the_notebooks():
         declared(Annotated[str, IsoDate()] | None, expression="f()"),
         Parameter("x", expression="f()"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_none_is_another_value_than_that_of_an_expression(parameter):
     """Where the call works the default out, None can be given; untouched is what the notebook says."""
@@ -322,7 +319,7 @@ def test_none_is_another_value_than_that_of_an_expression(parameter):
         declared(set[Literal["a"]] | None, expression="f()"),
         Parameter("x", expression="f()", choices=("a", "b")),
     ],
-    ids=str,
+    ids=named,
 )
 def test_none_is_refused_where_no_control_shows_it(parameter):
     """It is never taken for the expression of the notebook."""
@@ -346,7 +343,7 @@ def test_none_is_refused_where_no_control_shows_it(parameter):
         (declared(set[Literal["a"]] | None), None),
         (declared(dict | None), None),
     ],
-    ids=str,
+    ids=named,
 )
 def test_who_has_to_choose_may_choose_none(parameter, none):
     """An optional value without a default is required as any other: None is a choice, and untouched is none."""

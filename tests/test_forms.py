@@ -10,7 +10,7 @@ import threading
 
 import ipywidgets
 import pytest
-from conftest import cell, node, parameters, returns
+from conftest import cell, named, node, parameters, returns
 
 from restified_magics import Parameter, ParameterError, PythonModel
 from restified_magics.widgets.forms import Form
@@ -71,7 +71,7 @@ def _text(output):
 
 
 @pytest.mark.parametrize("make", ["form", "dashboard", "bind"])
-@pytest.mark.parametrize("fields", [3, [1, 2]], ids=str)
+@pytest.mark.parametrize("fields", [3, [1, 2]], ids=named)
 def test_fields_without_names_are_refused(make, fields):
     """The error says how they are given, by the first parameter."""
     with pytest.raises(TypeError, match=r"area.ipynb takes fields by name, as in \{'width': …\}, not"):
@@ -173,7 +173,7 @@ SWITCHES = node(
         ({"many": 5}, "many must be a set, not 5"),
         ({"many": None}, "many must be a set, not None"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_the_model_refuses_no_field_takes(form, given, problem):
     """A call, `set`, a preset and values to begin with refuse the same in the same words; nothing changes."""
@@ -224,7 +224,7 @@ def test_an_order_that_a_field_cannot_show_is_refused(form):
         (ipywidgets.fixed(6), {"height": 6}),
         (ipywidgets.IntSlider(value=8), {"height": 8}),
     ],
-    ids=str,
+    ids=named,
 )
 def test_interacts_abbreviations(form, override, values):
     """They override a field as they do in `interact`; a value that is not the notebook's default is given."""
@@ -281,7 +281,7 @@ def test_the_models_own_limits_are_told_at_the_field(form):
         ({"width": ipywidgets.fixed(101)}, "width must be at most 100, not 101"),
         ({"width": Parameter("w", default=101)}, "width must be at most 100, not 101"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_can_never_be_right_is_refused_when_the_form_is_made(form, override, problem):
     """Bounds, choices and values that no run could take."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import jsonschema
 import pytest
 from annotated_types import Ge
-from conftest import parameters, returns
+from conftest import named, parameters, returns
 
 from restified_magics import PythonModel
 from restified_magics.signature.json_schema import json_schema, object_schema
@@ -51,7 +51,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("parameter", "good", "bad"), CASES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("parameter", "good", "bad"), CASES, ids=named)
 def test_schema_and_call_agree(parameter, good, bad):
     """What the schema takes, the call takes; what it refuses, the call refuses."""
     validator = jsonschema.Draft202012Validator(json_schema(parameter))

@@ -9,7 +9,7 @@ import shutil
 import sys
 
 import pytest
-from conftest import EXAMPLES, cell, node, parameters, returns
+from conftest import EXAMPLES, cell, named, node, parameters, returns
 
 from restified_magics import CellError, KernelModel, ModelTimeout, ParameterError
 from restified_magics.errors import KernelDied, ReturnError
@@ -120,7 +120,7 @@ def test_names_that_are_no_parameters_are_refused(language):
         b"\0\xff",
         datetime.datetime(2024, 2, 29, 1, 2, 3, tzinfo=datetime.UTC),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_values_go_there_and_back(name, value):
     """What both languages have a form for."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge, Le
+from conftest import named
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Json
@@ -109,7 +110,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("parameter", "text", "value"), TEXTS, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(("parameter", "text", "value"), TEXTS, ids=named)
 def test_text(parameter, text, value):
     """Text is read by the type, declared or inferred; the value has exactly that type."""
     read = read_text(parameter, text)
@@ -117,7 +118,7 @@ def test_text(parameter, text, value):
     assert type(read) is type(value)
 
 
-@pytest.mark.parametrize(("parameter", "text", "value"), TEXTS, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(("parameter", "text", "value"), TEXTS, ids=named)
 def test_text_of_a_value_reads_back(parameter, text, value):
     """What as_text writes of a value is read as that value again."""
     assert read_text(parameter, as_text(value)) == value
@@ -144,7 +145,7 @@ BAD_TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("parameter", "text", "message"), BAD_TEXTS, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(("parameter", "text", "message"), BAD_TEXTS, ids=named)
 def test_bad_text(parameter, text, message):
     """Text that is no value of the type is refused with what it must be; nothing is clamped."""
     with pytest.raises(ValueError, match=r".+") as caught:
@@ -176,7 +177,7 @@ JSONS = [
 ]
 
 
-@pytest.mark.parametrize(("parameter", "value", "read"), JSONS, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(("parameter", "value", "read"), JSONS, ids=named)
 def test_json(parameter, value, read):
     """JSON is checked by the type, and becomes what the Model gets."""
     got = read_json(parameter, value)
