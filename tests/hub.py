@@ -127,7 +127,10 @@ class Hub:
         """GET of a path, from where a proxy would have it; redirects are followed the same way."""
         client = session or requests.Session()
         for _ in range(20):
-            answer = client.get(self.url(path), allow_redirects=False, timeout=60, **options)
+            try:
+                answer = client.get(self.url(path), allow_redirects=False, timeout=60, **options)
+            except requests.ConnectionError as error:
+                raise AssertionError(self.log.read_text()) from error
             if not answer.is_redirect or session is None:
                 return answer
             split = urlsplit(answer.headers["Location"])

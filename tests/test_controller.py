@@ -317,14 +317,16 @@ def test_a_closed_controller_runs_nothing(make):
 
 def test_restart_ends_the_run_for_the_present_values(make):
     """Of two values in a row the latter counts, also where the run on the former one is on."""
-    fields = Fields(gate=threading.Event(), n=1)
+    former, latter = threading.Event(), threading.Event()
+    fields = Fields(gate=former, n=1)
     controller = make(GATED, fields)
     controller.start()
-    fields.values = {"gate": threading.Event(), "n": 2}
-    fields.values["gate"].set()
+    fields.values = {"gate": latter, "n": 2}
+    latter.set()
     controller.restart()
     assert controller.wait(60)
     assert (controller.state, controller.result.value) == ("done", 2)
+    former.set()  # its thread waits in C, where nothing ends it
 
 
 def test_what_is_mended_is_a_problem_no_more(make):
