@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import html
+import http.client
 import json
 import os
 import re
@@ -768,6 +769,19 @@ def test_the_server_answers_while_calls_run(hasty):
             assert hasty.get("/api/status", timeout=5).status == 200
         assert hasty.get("/api/restified/health").json["running"] == 2
         assert {call.result().status for call in calls} == {200}
+
+
+def test_who_is_refused_before_the_body_is_read_knows_that_the_connection_ends(server):
+    """Tornado closes it: who sends the next request by it, as a browser does, must not see it break."""
+    asking = {"Accept": "text/html", "User-Agent": "Mozilla/5.0"}
+    token = {"Authorization": f"token {TOKEN}"}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    for headers, status, ends in ((token, 404, None), (asking, 403, "close"), (token, 404, None)):
+        connection.request("GET", "/restified/nothing.ipynb", headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.getheader("Connection")) == (status, ends)
+    connection.close()
 
 
 def _leave(server, path, until):

@@ -42,6 +42,7 @@ class CallHandler(RestHandler):
     methods = "GET, POST, OPTIONS"
     _call: asyncio.Task[Given] | None = None
     _has_left = False
+    _is_read = False
 
     async def prepare(self) -> None:
         """Refuse what is too large, and who may not call, before the body is there."""
@@ -95,6 +96,12 @@ class CallHandler(RestHandler):
             self._body.clear()
             self.answer_problem(self._too_large())
 
+    def finish(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer; where the body was not read, Tornado then ends the connection, and that has to be said."""
+        if not self._is_read:
+            self.set_header("Connection", "close")
+        return super().finish(*args, **kwargs)
+
     def on_connection_close(self) -> None:
         """Who left wants no result."""
         super().on_connection_close()
@@ -105,6 +112,7 @@ class CallHandler(RestHandler):
     @authorized("execute")
     async def get(self, path: str) -> None:
         """Call with the values of the query."""
+        self._is_read = True
         if self._finished:  # its body was too large
             return
         if self._size:
@@ -115,6 +123,7 @@ class CallHandler(RestHandler):
     @authorized("execute")
     async def post(self, path: str) -> None:
         """Call with the values of a JSON body."""
+        self._is_read = True
         if self._finished:
             return
         if from_query(self.request.query, most=self.settings[MAX_VALUES]):
