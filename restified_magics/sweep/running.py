@@ -269,6 +269,7 @@ class CrewedSweep(RunningSweep):
                 notebook=self._notebook.name,
             ) from error
         except Exception as error:  # noqa: BLE001 - that of a batch: who of it was it?
+            error.__traceback__ = None  # which has the future, which has the error: Dask would keep all
             answers = of_ended(batch.heard, getattr(future, "where", None), error)
             if answers is None:
                 self._broke(batch, error)
