@@ -24,12 +24,15 @@ import pytest
 from conftest import ROOT, cell, node, parameters, returns
 from pydantic import TypeAdapter
 
-from restified_magics import CellError, KernelModel, ModelTimeout, NotebookError, ParameterError
+from restified_magics import CellError, KernelModel, ModelTimeout, NotebookError, ParameterError, PythonModel
+from restified_magics.core.calls import Call
 from restified_magics.errors import KernelDied, ReturnError
 from restified_magics.in_kernel import kernel_python
 from restified_magics.in_kernel.kernel_pool import KernelPool
+from restified_magics.in_kernel.outlets import Outlet
 from restified_magics.in_kernel.steps import ForFuture
 from restified_magics.in_kernel.warden import warden
+from restified_magics.in_process.tracebacks import raised
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="counts processes as POSIX has them")
 
@@ -767,3 +770,23 @@ def test_children_in_sessions_of_their_own_end_with_the_kernel(marked):
     with KernelModel(node(source, returns("1"))) as model:
         assert model() == 1
     wait_until_gone(marked)
+
+
+def test_an_error_is_that_of_its_cell_though_the_call_is_further(write):
+    """What is told of where a call is arrives before the error of the cell that it has left."""
+    notebook = PythonModel(write("1", cell("1 / 0", "raises-exception"), "2 / 0", "3")).notebook
+    call = Call(notebook, {}, None)
+    outlet = Outlet(call, "quiet")
+    outlet.begin(2)
+    outlet.reached(3)
+    assert outlet.failed(raised(ZeroDivisionError("of the second"))) is None
+    outlet.begin(3)
+    outlet.reached(4)
+    failure = outlet.failed(raised(ZeroDivisionError("of the third")))
+    assert (failure.cell, call.cell.number) == (3, 3)
+    assert [[output["evalue"] for output in outputs] for outputs in call.result.outputs] == [
+        [],
+        ["of the second"],
+        ["of the third"],
+        [],
+    ]

@@ -238,7 +238,7 @@ def test_a_call_that_nothing_stops_runs_once(write, tmp_path):
     values = model.map([{"x": n} for n in range(60)], workers=2, timeout=1, on_error="return")
     error = values.pop(30)
     assert isinstance(error, ModelTimeout)
-    assert error.seconds == 1
+    assert (error.seconds, error.cell) == (1, 3)
     assert values == [n for n in range(60) if n != 30]
     assert (tmp_path / "begun").read_text() == "."
 

@@ -189,7 +189,7 @@ class PythonRequest:
             data, *rest = buffers
             self._value = unpack(data, rest)
         elif kind == "unencodable":
-            self._failure = ReturnError(call.notebook.name, cell=call.cell.number, reason=event["reason"])
+            self._failure = ReturnError(call.notebook.name, cell=event["cell"], reason=event["reason"])
         elif kind == "problem":
             self._failure = RuntimeError(event["reason"])
 

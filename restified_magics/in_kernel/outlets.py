@@ -63,13 +63,19 @@ class Outlet:
             _forward(kind, content)
 
     def failed(self, error: Raised) -> Exception | None:
-        """The cell has ended by this exception: the error to raise, or None where the cell may raise."""
-        cell = self._call.cell
+        """The cell of `begin` has ended by this exception: the error to raise, or None where it may raise.
+
+        The call may have come to the next one already: what is told of that arrives sooner.
+        """
+        cell = self._call.notebook.cells[self._number - 1]
         failure = cell_error(error, cell, self._call.notebook.name)
         self._error = None
         if self._recorder is not None:
             self._recorder.error(failure.ename, failure.evalue, failure.traceback)
-        return None if cell.raises else failure
+        if cell.raises:
+            return None
+        self._call.cell = cell
+        return failure
 
     def settle(self) -> None:
         """Take an error message that did not end its cell as an output like others."""

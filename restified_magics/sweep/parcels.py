@@ -228,8 +228,8 @@ def of_ended(
     if where is None or where[0] <= len(heard):
         return None
     place, cell = where
-    if isinstance(error, TaskDied):
-        error.cell = cell or None
+    if isinstance(error, TaskDied | TimeoutError):
+        error.cell = cell or None  # type: ignore[union-attr]
     return [*heard, *[None] * (place - 1 - len(heard)), Answer("error", error)]
 
 
