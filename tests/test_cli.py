@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -805,6 +806,52 @@ def test_map_is_interrupted_while_its_processes_start(write, tmp_path):
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert err.endswith("Interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
+def test_map_shows_results_or_a_bar_in_a_terminal(write, tmp_path):
+    """Lines of results are not mixed with a bar; where they go to a file, the bar is there."""
+    import pty
+
+    write(parameters("x = 1"), returns("x"))
+    command = [sys.executable, "-m", "restified_magics", "map", "model.ipynb", "--grid", "x=1,2"]
+    said = {}
+    for to in ("terminal", "file"):
+        ours, terminal = pty.openpty()
+        with (tmp_path / "out").open("wb") as file:
+            stdout = terminal if to == "terminal" else file
+            options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "timeout": 60}
+            subprocess.run(command, check=True, stdout=stdout, stderr=terminal, **options)
+        os.close(terminal)
+        said[to] = b""
+        with contextlib.suppress(OSError):  # which is how a terminal ends
+            while part := os.read(ours, 10_000):
+                said[to] += part
+        os.close(ours)
+    assert said["terminal"] == b"x,value\r\n1,1\r\n2,2\r\n"
+    assert b"2/2" in said["file"]
+    assert (tmp_path / "out").read_bytes() == b"x,value\n1,1\n2,2\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_map_says_where_it_was_interrupted(write, tmp_path):
+    """How many calls had ended, and that a store has them."""
+    write(
+        parameters("x = 1"),
+        "import time\nif x == 3:\n    open('third', 'w').close()\n    time.sleep(1000)",
+        returns("x"),
+    )
+    command = [sys.executable, "-m", "restified_magics", "map", "model.ipynb", "--grid", "x=1,2,3", "-q"]
+    process = subprocess.Popen(
+        [*command, "--store", "done"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    latest = time.monotonic() + 60
+    while not (tmp_path / "third").exists() and time.monotonic() < latest:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "x,value\n1,1\n2,2\n")
+    assert "2 calls had ended. The same command goes on from there: done has them" in err
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])

@@ -80,6 +80,29 @@ def test_a_crash_does_not_hurt_a_worker(client, write, tmp_path):
     assert sorted(made) == sorted([*map(str, range(80)), *["50"] * (len(made) - 80)])
 
 
+def test_a_call_that_ends_worker_after_worker(write):
+    """It is a TaskDied that names its call, as on one machine, and can be opened as a notebook."""
+    import dask.config
+    import distributed
+
+    # the worker is the parent of the server from which the process of the call is forked
+    kill = "import os, psutil\nos.kill(psutil.Process().parent().ppid(), 9)"
+    model = PythonModel(write(parameters("x = 1"), kill, returns("x")))
+    with (
+        dask.config.set(
+            {"distributed.scheduler.allowed-failures": 0, "distributed.comm.timeouts.connect": "120s"}
+        ),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster) as connected,
+    ):
+        (error,) = model.map([{"x": 7}], executor=connected.get_executor(), on_error="return")
+    assert isinstance(error, TaskDied)
+    assert "model.ipynb, with x=7: the workers of Dask that had the call ended" in str(error)
+    assert error.result.params == {"x": 7}
+
+
 def test_an_interrupt_in_a_cell_is_its_calls_failure(client, write):
     """A cell that raises KeyboardInterrupt ends no worker."""
     before = set(client.run(os.getpid).values())

@@ -295,6 +295,40 @@ def test_multiprocessing_inside_a_task(executor):
     assert executor.submit(tasks.fork_server_child).result(60) == 120
 
 
+SIGNALLED = """
+import os, signal
+from restified_magics.isolated.isolation import IsolatedExecutor
+
+if __name__ == "__main__":
+    with IsolatedExecutor(max_workers=1, preload=["restified_magics.isolated.isolated_call"]) as executor:
+        print(*(executor.submit(signal.getsignal, number).result() for number in (signal.SIGHUP, signal.SIGTERM)))
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+            os.killpg(0, number)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
+def test_a_terminal_that_is_closed_leaves_nothing(tmp_path):
+    """Signals to the whole group end neither the server before it has tidied up, nor are they ignored by tasks."""
+    (tmp_path / "script.py").write_text(SIGNALLED)
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == ["0", "0"]  # SIG_DFL
+    latest = time.monotonic() + 20
+    while (left := os.listdir(tmp_path / "tmp")) and time.monotonic() < latest:
+        time.sleep(0.01)
+    assert left == []
+
+
 def test_spawn():
     """Where there is no fork, a task gets a new Python, with the same guarantees."""
     with IsolatedExecutor(max_workers=1, start_method="spawn", ahead=0) as executor:
