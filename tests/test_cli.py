@@ -812,12 +812,14 @@ def test_map_is_interrupted_while_its_processes_start(write, tmp_path):
 def test_map_shows_results_or_a_bar_in_a_terminal(write, tmp_path):
     """Lines of results are not mixed with a bar; where they go to a file, the bar is there."""
     import pty
+    import termios
 
     write(parameters("x = 1"), returns("x"))
     command = [sys.executable, "-m", "restified_magics", "map", "model.ipynb", "--grid", "x=1,2"]
     said = {}
     for to in ("terminal", "file"):
         ours, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 80))
         with (tmp_path / "out").open("wb") as file:
             stdout = terminal if to == "terminal" else file
             options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "timeout": 60}
