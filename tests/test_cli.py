@@ -712,6 +712,9 @@ def test_map_keeps_failed_calls_as_notebooks(restified, model, tmp_path, options
     """`--save` is a folder of them: each has its values, its error, and is a Model."""
     done = restified("map", "model.ipynb", "--grid", "x=1,0,2", "--save", "failed", *options)
     assert done.returncode == 1
+    without = restified("map", "model.ipynb", "--grid", "x=1,0,2", *options)
+    assert "--save FOLDER keeps such" in without.stderr
+    assert "--save FOLDER" not in done.stderr
     assert [path.name for path in (tmp_path / "failed").iterdir()] == ["call-2.ipynb"]
     assert "failed" in done.stderr
     assert "ZeroDivisionError" in (tmp_path / "failed" / "call-2.ipynb").read_text()

@@ -153,7 +153,7 @@ def command(  # noqa: PLR0913 - the options of a command
         try:
             ended = _noted(outcomes, counts, None if save is None else _Failures(save))
             if not keep_going:
-                ended = until_failure(ended)
+                ended = until_failure(_hinted(ended) if save is None else ended)
             for outcome in ended if unordered else _in_order(ended):
                 counts.failed += not _written(outcome, writer, model, keep_going=keep_going)
         except KeyboardInterrupt:
@@ -176,6 +176,14 @@ def command(  # noqa: PLR0913 - the options of a command
                 "--save FOLDER keeps such calls as notebooks" if save is None else f"{save} has the notebooks"
             )
             raise RestifiedError(f"{told} among the results. {way_back}")
+
+
+def _hinted(outcomes: Iterator[Outcome]) -> Generator[Outcome, None, None]:
+    """The outcomes; of a call that failed, which ends the sweep, the error tells how it is kept."""
+    for outcome in outcomes:
+        if isinstance(outcome.error, CallError):
+            outcome.error.add_note("--save FOLDER keeps such a call as a notebook")
+        yield outcome
 
 
 @dataclasses.dataclass
