@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.process
 import multiprocessing.resource_tracker
+import multiprocessing.util
 import os
 import pickle
+import shutil
 import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +35,7 @@ Initializer = Callable[[], object] | None
 _HEADER = struct.Struct("!cQ")
 _GONE = 1.0  # seconds: a killed process is gone at once, unless the machine has no time at all
 _SILENCE = 10  # seconds in the middle of a message
+_LONGEST_SOCKET = 103  # bytes of its path: `sun_path` of macOS without its end; Linux has four more
 _ATTEMPTS = 20  # rounds of ending what a task started; a process that has ended starts nothing new
 
 
@@ -195,6 +200,7 @@ def _begun(server: multiprocessing.forkserver.ForkServer) -> None:
 
     Its children inherit that, and unblock it: see :meth:`Child._bootstrap`.
     """
+    _have_room_for_sockets()
     # it unblocks the signals that it has blocked itself, so that it has to run before
     multiprocessing.resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -202,6 +208,24 @@ def _begun(server: multiprocessing.forkserver.ForkServer) -> None:
         server.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _have_room_for_sockets() -> None:
+    """Let multiprocessing have a folder where the path of a socket has room, if ``TMPDIR`` leaves none.
+
+    Newer versions of Python do so themselves: https://github.com/python/cpython/issues/132124.
+    """
+    config: dict[str, Any] = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    with _making:
+        if _has_room(config.get("tempdir") or os.path.join(tempfile.gettempdir(), "pymp-12345678")):
+            return
+        folder = tempfile.mkdtemp(prefix="pymp-", dir="/tmp")  # as short as POSIX has it
+        multiprocessing.util.Finalize(None, shutil.rmtree, args=(folder,), exitpriority=-100)
+        config["tempdir"] = folder
+
+
+def _has_room(folder: str) -> bool:
+    return len(os.fsencode(os.path.join(folder, "listener-12345678"))) <= _LONGEST_SOCKET
 
 
 class _Forked:
