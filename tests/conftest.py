@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -121,6 +122,36 @@ def write(tmp_path: pathlib.Path) -> Write:
         return path
 
     return written
+
+
+@pytest.fixture
+def restified(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[Any]]:
+    """Run the command in the test's folder: ``restified("call", "model.ipynb", input="…")``."""
+
+    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[Any]:
+        return subprocess.run(
+            [sys.executable, "-m", "restified_magics", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=options.pop("text", True),
+            check=False,
+            timeout=120,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def model(write: Write) -> pathlib.Path:
+    """A notebook whose call fails for `x=0`, prints, and returns what it was given."""
+    return write(
+        cell("# Division", kind="markdown"),
+        "import os\nfrom datetime import date",
+        parameters("x = 1  # The x [mm]\nname: str = 'a'\nsince: date = date(2026, 1, 31)\nhalf = x / 2"),
+        "print('printed')\nos.system('echo from a program')\n10 / x",
+        returns("{'x': x, 'name': name, 'since': since, 'half': half}"),
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the tests need besides Python packages: a Chromium, and R with its Jupyter kernel.
+"""What the tests need besides Python packages: a Chromium, R with its Jupyter kernel, and the shells that complete.
 
 Run before the tests. On Debian and as root it installs what is missing; elsewhere it says what to install,
 and the tests that need it are skipped (and fail where RESTIFIED_NO_SKIPS is set, as in `.ci/run`).
@@ -22,6 +22,8 @@ def _has_irkernel() -> bool:
 NEEDED = {
     "chromium": lambda: shutil.which("chromium") or shutil.which("chromium-browser"),
     "r-cran-irkernel": _has_irkernel,
+    "zsh": lambda: shutil.which("zsh"),
+    "fish": lambda: shutil.which("fish"),
 }
 
 
@@ -33,11 +35,11 @@ def main() -> None:
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if not (root and shutil.which("apt-get")):
         sys.stderr.write(
-            f"Some tests need {' and '.join(missing)} and are skipped. "
+            f"Some tests need {', '.join(missing)} and are skipped. "
             f"On Debian or Ubuntu: sudo {' '.join(install)}\n"
         )
         return
-    print(f"Installing {' and '.join(missing)} for the tests", flush=True)
+    print(f"Installing {', '.join(missing)} for the tests", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "--quiet=2"], check=True, env=environment)
     subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)

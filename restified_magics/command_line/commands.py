@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "view": ("Write a notebook that shows a Model as a form.", "restified_magics.widgets.scaffold:command"),
     "completion": (
         "Complete commands and parameters in your shell.",
-        "restified_magics.command_line.shell_completion:command",
+        "restified_magics.command_line.completion_scripts:command",
     ),
     "serve": ("Serve notebooks as REST endpoints.", "restified_magics.rest.serve_command:command"),
 }
@@ -58,8 +58,8 @@ class _Commands(click.Group):
     """The commands by name; `get_command` imports the one that is used."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        if "_RESTIFIED_COMPLETE" in os.environ:  # a shell asks, and bash in a way of its own
-            importlib.import_module("restified_magics.command_line.shell_completion")
+        if "_RESTIFIED_COMPLETE" in os.environ:  # a shell asks, in a way of our own
+            importlib.import_module("restified_magics.command_line.completion_scripts")
         return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish: commands, options, notebooks, and the parameters of the one named."""
+"""What Tab offers in a shell for notebooks, their parameters, and files: the functions that click asks."""
 
 from __future__ import annotations
 
@@ -6,34 +6,24 @@ import glob
 import itertools
 import os
 import pathlib
-import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
-from click.shell_completion import (
-    BashComplete,
-    CompletionItem,
-    FishComplete,
-    ShellComplete,
-    ZshComplete,
-    add_completion_class,
-)
+from click.shell_completion import CompletionItem
 
 from restified_magics.signature.reading import as_text
 
 __all__ = [
     "WordsKept",
-    "command",
     "complete_kernel",
     "complete_notebook",
     "complete_pair",
     "complete_table",
     "complete_values",
+    "paths",
 ]
 
-#: A shell asks by this variable of the environment; its name is made of that of the command.
-_VARIABLE = "_RESTIFIED_COMPLETE"
 _WORDS = "restified_magics.words"
 
 
@@ -68,7 +58,7 @@ def complete_values(ctx: click.Context, param: click.Parameter, incomplete: str)
     text = begun if equals else name
     if text.startswith("@"):
         before = incomplete.removesuffix(text[1:])
-        return [CompletionItem(f"{before}{path}") for path in _paths(text[1:])]
+        return [CompletionItem(f"{before}{path}") for path in paths(text[1:])]
     parameters = _parameters(ctx)
     if equals:
         return [CompletionItem(f"{name}={text}") for text in _choices(parameters.get(name), begun)]
@@ -94,72 +84,18 @@ def complete_pair(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return _names(parameters, incomplete, given, "")
 
 
+def paths(begun: str) -> list[str]:
+    """Files and folders that begin so, where no shell looks by itself."""
+    found = sorted(glob.glob(f"{glob.escape(begun)}*"))
+    return [f"{path}/" if os.path.isdir(path) else path for path in found]
+
+
 class WordsKept(click.Command):
     """A command that keeps its words, for an option of several, of which the last are not there yet."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_WORDS] = [*args]
         return super().parse_args(ctx, args)
-
-
-class _Bash(BashComplete):
-    """bash cuts words at ``=`` and ``@``, and completes what stands behind the last one."""
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        args, incomplete = super().get_completion_args()
-        joined: list[str] = []
-        behind = False  # the sign
-        for word in (*args, incomplete):
-            if joined and (behind or word.startswith("=")):
-                joined[-1] += word
-            else:
-                joined.append(word)
-            behind = word in ("=", "=@", "@")
-        self._cut = joined[-1].rpartition("=")[0] + "=" if joined[-1] != incomplete else ""
-        return joined[:-1], joined[-1]
-
-    def format_completion(self, item: CompletionItem) -> str:
-        # of an option, its own name has been cut off already
-        for before in (self._cut, self._cut.partition("=")[2]):
-            if before and item.value.startswith(before):
-                return f"{item.type},{item.value.removeprefix(before)}"
-        return super().format_completion(item)
-
-
-add_completion_class(_Bash)  # not as a decorator: the first releases of click 8.1 return nothing
-
-
-@click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> None:
-    """Write the script that makes SHELL complete restified: commands, options, notebooks, parameters.
-
-    \b
-    eval "$(restified completion bash)"     in ~/.bashrc
-    eval "$(restified completion zsh)"      in ~/.zshrc
-    restified completion fish | source      in ~/.config/fish/config.fish
-    """
-    cls = _CLASSES[shell]
-    made: ShellComplete = cls(click.Group(), {}, "restified", _VARIABLE)
-    script = made.source_template % made.source_vars()
-    click.echo(_without_blank(script, shell))
-
-
-_CLASSES: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": ZshComplete, "fish": FishComplete}
-
-
-def _without_blank(script: str, shell: str) -> str:
-    """No blank after ``name=`` or a folder, where something follows at once. fish knows that by itself."""
-    if shell == "bash":
-        return script.replace(
-            "COMPREPLY+=($value)", 'COMPREPLY+=("$value"); [[ $value == *[=/] ]] && compopt -o nospace'
-        )
-    if shell == "zsh":
-        return script.replace("compadd -U -V unsorted -a", "compadd -S '' -U -V unsorted -a").replace(
-            "_describe -V unsorted completions_with_descriptions -U",
-            "_describe -V unsorted completions_with_descriptions -U -S ''",
-        )
-    return script
 
 
 def _parameters(ctx: click.Context) -> dict[str, Any]:
@@ -173,12 +109,6 @@ def _parameters(ctx: click.Context) -> dict[str, Any]:
         return open_model(notebook, engine="python").parameters
     except Exception:  # noqa: BLE001 - who presses Tab wants no error
         return {}
-
-
-def _paths(begun: str) -> list[str]:
-    """Files and folders behind an ``@``, where no shell looks by itself; none that would need quotes."""
-    found = sorted(glob.glob(f"{glob.escape(begun)}*"))
-    return [f"{path}/" if os.path.isdir(path) else path for path in found if shlex.quote(path) == path]
 
 
 def _names(
