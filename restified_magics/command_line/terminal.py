@@ -120,30 +120,61 @@ def written(value: Any, give: Give, *, media_type: str | None, output: str | Non
         output: a file; None or ``-`` is stdout.
 
     Raises:
-        MediaError: the value cannot be had so.
-        UsageError: it is binary, and stdout is a terminal.
+        MediaError: the value cannot be had so, or it is binary and stdout is a terminal. It says in which
+            file the value is, since the call may have taken long.
         OSError: the file cannot be written.
     """
-    if output is not None and output != "-":
-        path = pathlib.Path(output).expanduser()
-        content = render(value, media_type) if media_type else _of_ending(value, path)
-        with told_of(path):
-            _to_file(path, content)
+    path = None if output is None or output == "-" else pathlib.Path(output).expanduser()
+    try:
+        content = _content(value, media_type, path, to_terminal=give.is_terminal)
+    except MediaError as error:
+        kept = _kept(value, path)
+        told = "" if kept is None else f". What the call returned is in {kept}"
+        raise MediaError(f"{error}{told}", error.offered) from None
+    if content is None:
         return
+    if path is None:
+        give(content)
+        return
+    with told_of(path):
+        _to_file(path, content)
+
+
+def _content(
+    value: Any, media_type: str | None, path: pathlib.Path | None, *, to_terminal: bool
+) -> bytes | None:
+    if path is not None:
+        return render(value, media_type) if media_type else _of_ending(value, path)
     if media_type is None:
         if value is None:
-            return
+            return None
         media_type = TEXT if isinstance(value, str) else offered(value)[0]
     content = render(value, media_type)
     is_text = media_type == JSON or media_type.startswith("text/")
-    if give.is_terminal:
+    if to_terminal:
         if not is_text:
-            raise click.UsageError(f"the result is {media_type}. Write it to a file, with -o FILE")
+            raise MediaError(f"the result is {media_type}, and stdout is a terminal: use -o FILE")
         if media_type == JSON:
             content = json.dumps(json.loads(content), indent=2, ensure_ascii=False).encode()
-    if is_text and not content.endswith(b"\n"):
-        content += b"\n"
-    give(content)
+    return content + b"\n" if is_text and not content.endswith(b"\n") else content
+
+
+def _kept(value: Any, path: pathlib.Path | None) -> str | None:
+    """A new file, beside the one that was asked for, with a value in a form that it has, if it has one."""
+    for form in offered(value):
+        with contextlib.suppress(MediaError, OSError), contextlib.ExitStack() as undo:
+            content = render(value, form)
+            handle, kept = tempfile.mkstemp(
+                prefix="restified-" if path is None else f"{path.stem}-",
+                suffix=mimetypes.guess_extension(form) or "",
+                dir=None if path is None else path.absolute().parent,
+            )
+            undo.callback(os.unlink, kept)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            undo.pop_all()
+            return kept
+    return None
 
 
 def _of_ending(value: Any, path: pathlib.Path) -> bytes:
