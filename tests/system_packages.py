@@ -1,4 +1,4 @@
-"""What the tests need besides Python packages: a Chromium, R with its Jupyter kernel, and the shells that complete.
+"""What the tests need besides Python packages: a Chromium, R with its Jupyter kernel, curl, and shells.
 
 Run before the tests. On Debian and as root it installs what is missing; elsewhere it says what to install,
 and the tests that need it are skipped (and fail where RESTIFIED_NO_SKIPS is set, as in `.ci/run`).
@@ -22,6 +22,7 @@ def _has_irkernel() -> bool:
 NEEDED = {
     "chromium": lambda: shutil.which("chromium") or shutil.which("chromium-browser"),
     "r-cran-irkernel": _has_irkernel,
+    "curl": lambda: shutil.which("curl"),
     "zsh": lambda: shutil.which("zsh"),
     "fish": lambda: shutil.which("fish"),
 }

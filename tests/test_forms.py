@@ -525,7 +525,7 @@ def test_messages_are_bounded(form):
     made = form(
         node(
             parameters("n = 1"),
-            returns("(lambda text: 1 / 0)('x' * 10) if n > 1 else [].index('x' * 10_000_000)"),
+            returns("(lambda text: 1 / 0)('x' * 10) if n > 1 else {}['x' * 10_000_000]"),
         )
     )
     made.run()

@@ -276,6 +276,7 @@ def test_a_preload_that_ends_python_is_named(tmp_path, monkeypatch):
     (tmp_path / "ends_python.py").write_text("import os\nos._exit(1)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     with (
         IsolatedExecutor(1, preload=["ends_python"]) as executor,
         pytest.raises(TaskDied, match="ends_python"),

@@ -94,6 +94,10 @@ def test_rules(cells, expected):
         "locals()['n']",
         "vars()",
         "await f(n)",
+        "async with f(n):\n    pass",
+        "async for k in n:\n    pass",
+        "[k async for k in f(n)]",
+        "nonlocal n",
         "%call_notebook other.ipynb x=n",
         "n)",
     ],
@@ -103,7 +107,9 @@ def test_what_uses_a_parameter(use):
     assert ("unused-parameter", 1, 1) not in found(parameters("n = 1  # Terms"), use, returns("1"))
 
 
-@pytest.mark.parametrize("use", ["def f(n):\n    return n", "x.n", "print('n')", "n = 2", "# n"])
+@pytest.mark.parametrize(
+    "use", ["def f(n):\n    return n", "x.n", "print('n')", "n = 2", "# n", "async def f(n):\n    await n"]
+)
 def test_what_does_not_use_a_parameter(use):
     """An argument of the same name, an attribute, a text and a new assignment are no use of it."""
     assert ("unused-parameter", 1, 1) in found(parameters("n = 1  # Terms"), use, returns("1"))

@@ -17,7 +17,7 @@ import click
 from restified_magics.command_line.abrupt_exit import abrupt_exits_told
 from restified_magics.core.media import CSV, HTML, JSON, PDF, PNG, SVG, TEXT, offered, render
 from restified_magics.core.notebook import Notebook
-from restified_magics.core.notebook_files import refuse_itself, told_of
+from restified_magics.core.notebook_files import is_folder, refuse_itself, told_of
 from restified_magics.errors import MediaError, RestifiedError
 
 __all__ = ["WHOLE_PROCESS", "Give", "check_ending", "check_output", "results_only", "written"]
@@ -87,7 +87,7 @@ def check_output(output: str | None, notebook: Notebook) -> None:
     if output is None or output == "-":
         return
     path = pathlib.Path(output).expanduser()
-    if path.is_dir():
+    if is_folder(path):
         raise click.UsageError(f"-o {path}: is a folder. Name a file in it")
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"-o {path}: there is no folder {path.parent}. Make it first")
@@ -165,7 +165,7 @@ def _kept(value: Any, path: pathlib.Path | None) -> str | None:
         with contextlib.suppress(MediaError, OSError), contextlib.ExitStack() as undo:
             content = render(value, form)
             handle, kept = tempfile.mkstemp(
-                prefix="restified-" if path is None else f"{path.stem}-",
+                prefix="restified-" if path is None else f"{path.stem[:40]}-",
                 suffix=mimetypes.guess_extension(form) or "",
                 dir=None if path is None else path.absolute().parent,
             )
@@ -200,7 +200,7 @@ def _to_file(path: pathlib.Path, content: bytes) -> None:
     if path.exists() and not path.is_file():  # a pipe, /dev/stdout
         path.write_bytes(content)
         return
-    handle, half = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    handle, half = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -105,8 +105,14 @@ def _first(name: str, cells: Sequence[Cell], *, stored: bool) -> tuple[int, int]
 
 def _read_by(source: str) -> set[str]:
     """The names that a cell reads as the notebook's own, in its functions and in arguments of magics too."""
-    found = set(_globals_read(symtable.symtable(source, "<cell>", "exec"), top=True))
-    for node in ast.walk(parse(source)):
+    tree = parse(source)
+    try:
+        plain = ast.unparse(_Plain().visit(tree)) if "await" in source or "async" in source else source
+        table = symtable.symtable(plain, "<cell>", "exec")
+    except UNPARSABLE:  # such as a nonlocal name at top level, which `parse` does not look at
+        return set(_WORD.findall(source))
+    found = set(_globals_read(table, top=True))
+    for node in ast.walk(tree):
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             found.add(node.target.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -117,6 +123,23 @@ def _read_by(source: str) -> set[str]:
             if _is_magic(node):
                 found.update(word for text in _texts(node) for word in _WORD.findall(text))
     return found
+
+
+class _Plain(ast.NodeTransformer):
+    """Takes ``await`` and ``async`` away: from Python 3.14 on, symtable refuses them outside of functions."""
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        return self.visit(node.value)  # type: ignore[no-any-return]
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
+        return self.generic_visit(ast.copy_location(ast.For(**dict(ast.iter_fields(node))), node))
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        return self.generic_visit(ast.copy_location(ast.With(**dict(ast.iter_fields(node))), node))
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        node.is_async = 0
+        return self.generic_visit(node)
 
 
 def _globals_read(table: symtable.SymbolTable, *, top: bool) -> Iterator[str]:

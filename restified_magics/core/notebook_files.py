@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -46,6 +48,7 @@ def notebook_file(path: str | os.PathLike[str], notebook: Notebook | None = None
     Raises:
         NotebookError: its folder is not there, it has not the ending of a notebook, or it is the notebook
             that is called.
+        OSError: there can be no file of that name.
     """
     name = os.fspath(path)
     target = pathlib.Path(path).expanduser()
@@ -57,11 +60,25 @@ def notebook_file(path: str | os.PathLike[str], notebook: Notebook | None = None
         )
     if not target.absolute().parent.is_dir():
         raise NotebookError(name, f"there is no folder {target.parent} to write it to. Make it first")
-    if target.is_dir():
+    if is_folder(target):
         raise NotebookError(name, "is a folder. Write the notebook under another name")
     if notebook is not None:
         refuse_itself(notebook, target)
     return target
+
+
+def is_folder(path: pathlib.Path) -> bool:
+    """Whether a path is a folder.
+
+    Raises:
+        OSError: it is none, and can be no file either: `Path.is_dir` does not tell that since Python 3.14.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return False
 
 
 def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
@@ -71,7 +88,7 @@ def write_notebook(node: Mapping[str, Any], path: pathlib.Path) -> None:
         OSError: the file cannot be written; what was there before is still there.
     """
     text = json.dumps(node, indent=1, ensure_ascii=False, default=str) + "\n"
-    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    half = path.with_name(f".{path.name[:40]}.{os.getpid()}.{threading.get_ident()}")
     with told_of(path):
         try:
             half.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")

@@ -50,7 +50,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        if x.bit_length() > _LONGEST_INT:  # Python 3.14 tells where in memory it is
+            raise ValueError("too many digits")
+        return super().repr_int(x, level)
+
+
+_LONGEST_INT = 14_000  # bits: Python makes no text of more than 4300 digits
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
 

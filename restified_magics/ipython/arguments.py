@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn, get_args
 
 from IPython.core.error import UsageError
 
+from restified_magics.core.notebook_files import is_folder
 from restified_magics.core.telling import nearest
 from restified_magics.in_process.python_model import Scope
 from restified_magics.ipython.expressions import split_values, tokens
@@ -292,7 +293,7 @@ def _notebook_path(value: str) -> pathlib.Path:
         raise UsageError(f"--save needs the name of a notebook, as in --save executed.ipynb, not {value!r}")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--save {value}: there is no folder {os.fspath(path.parent)}. Make it first")
-    if path.is_dir():
+    if is_folder(path):
         raise UsageError(f"--save {value}: it is a folder. Save under another name")
     return path
 

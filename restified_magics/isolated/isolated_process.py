@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -237,19 +237,17 @@ class _Forked:
         memory = shared_memory()
         try:
             self.mark: Mark | None = Mark(memory)
-            self.sentinel, writing = server.connect_to_new_process([theirs.fileno(), memory])
+            with _server_needed(preload):
+                self.sentinel, writing = server.connect_to_new_process([theirs.fileno(), memory])
         finally:
             os.close(memory)
-        try:
-            with open(writing, "wb") as pipe:
-                pipe.write(pickle.dumps({}) + pickle.dumps(Child(initializer)))
-            self.pid: int = multiprocessing.forkserver.read_signed(self.sentinel)
-        except (OSError, EOFError):
-            os.close(self.sentinel)
-            raise TaskDied(
-                "the fork server ended. Does one of the modules that it imports ahead end or crash Python? "
-                f"They are: {', '.join(preload) or 'none'}"
-            ) from None
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self.sentinel)
+            with _server_needed(preload):
+                with open(writing, "wb") as pipe:
+                    pipe.write(pickle.dumps({}) + pickle.dumps(Child(initializer)))
+                self.pid: int = multiprocessing.forkserver.read_signed(self.sentinel)
+            undo.pop_all()
 
     def exit_code(self) -> int | None:
         """What it ended with, once it has; None where the server cannot tell."""
@@ -265,6 +263,17 @@ class _Forked:
         os.close(self.sentinel)
         if self.mark is not None:
             self.mark.close()
+
+
+@contextlib.contextmanager
+def _server_needed(preload: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, EOFError):
+        raise TaskDied(
+            "the fork server ended. Does one of the modules that it imports ahead end or crash Python? "
+            f"They are: {', '.join(preload) or 'none'}"
+        ) from None
 
 
 class _Spawned:
