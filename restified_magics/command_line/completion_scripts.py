@@ -72,7 +72,7 @@ fi
 
 _FISH = r"""
 function %(complete_func)s
-    for line in (COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) \
+    for line in (env COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) \
             %(complete_var)s=fish_complete %(prog_name)s)
         set -l fields (string split -m 1 \t -- $line)
         switch $fields[1]
@@ -99,18 +99,16 @@ class _Shell(ShellComplete):
         items = super().get_completions(args, incomplete)
         option, equals, begun = incomplete.partition("=")
         if equals and option.startswith("-"):
-            items = [
-                CompletionItem(f"{option}={value}", item.type, item.help)
-                for item in items
-                for value in self._values(item, begun)
-            ]
+            items = [each for item in items for each in self._behind(f"{option}=", begun, item)]
         return [item for item in items if not re.search(r"[\t\n]", item.value)]
 
-    def _values(self, item: CompletionItem, begun: str) -> list[str]:
-        if item.type == "plain" or self.cuts_words:
-            return [item.value]
-        item.type, only = "plain", item.type
-        return [path for path in paths(begun) if only == "file" or path.endswith("/")]
+    def _behind(self, before: str, begun: str, item: CompletionItem) -> list[CompletionItem]:
+        if item.type == "plain":
+            return [CompletionItem(before + item.value, help=item.help)]
+        if self.cuts_words:
+            return [item]  # it looks for files behind the sign
+        found = [path for path in paths(begun) if item.type == "file" or path.endswith("/")]
+        return [CompletionItem(before + path) for path in found]
 
     def format_completion(self, item: CompletionItem) -> str:
         help_text = " ".join((item.help or "").split())
@@ -142,9 +140,7 @@ class _Bash(_Shell, BashComplete):
     def format_completion(self, item: CompletionItem) -> str:
         value = item.value.removeprefix(self._cut)
         begun = os.environ["COMP_WORDS"].split("\n")[int(os.environ["COMP_CWORD"])][:1]
-        if item.type != "file":
-            value = _quoted(value, begun)
-        return f"{item.type}\t{value}"
+        return f"{item.type}\t{_quoted(value, begun) if item.type == 'plain' else value}"
 
 
 def _is_sign(word: str) -> bool:
