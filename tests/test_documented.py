@@ -79,12 +79,17 @@ def _command(name):
     return command, click.Context(command, info_name=name, parent=CONTEXT)
 
 
+def _metavar(option, context):
+    wants_context = inspect.signature(option.make_metavar).parameters  # since click 8.2
+    return option.make_metavar(*[context] * len(wants_context))
+
+
 def _option_row(option, context):
     """The row of an option: its names, and its help as the command itself gives it."""
     names = sorted(option.opts, key=len) + sorted(option.secondary_opts, key=len)
     if not option.is_flag:
         choices = getattr(option.type, "choices", None)
-        value = "{" + ",".join(choices) + "}" if choices else option.make_metavar(context)
+        value = "{" + ",".join(choices) + "}" if choices else _metavar(option, context)
         names[-1] += f" {value}"
     return [", ".join(f"`{name}`" for name in names), option.help]
 

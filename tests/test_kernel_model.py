@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import uuid
+import zoneinfo
 
 import psutil
 import pytest
@@ -202,7 +203,7 @@ def test_arrays_and_tables_keep_their_dtypes(echo):
         {
             "i": pd.array([1, None], dtype="Int64"),
             "c": pd.Categorical(["a", "b"]),
-            "t": pd.to_datetime(["2024-01-01", None]).tz_localize("Europe/Berlin"),
+            "t": pd.to_datetime(["2024-01-01", None]).tz_localize(zoneinfo.ZoneInfo("Europe/Berlin")),
             "s": ["x", None],
         },
         index=pd.MultiIndex.from_tuples([(1, "u"), (2, "v")], names=["n", None]),

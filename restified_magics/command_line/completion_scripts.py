@@ -115,7 +115,6 @@ class _Shell(ShellComplete):
         return "\t".join((item.type, item.value, *filter(None, [help_text])))
 
 
-@add_completion_class
 class _Bash(_Shell, BashComplete):
     """bash cuts words at ``=``, ``:`` and ``@``, and completes what stands behind the last of these."""
 
@@ -155,14 +154,17 @@ def _quoted(text: str, begun: str) -> str:
     return re.sub(special, r"\\\g<0>", text)
 
 
-@add_completion_class
 class _Zsh(_Shell, ZshComplete):
     source_template = _ZSH
 
 
-@add_completion_class
 class _Fish(_Shell, FishComplete):
     source_template = _FISH
+
+
+_CLASSES: dict[str, type[_Shell]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
+for _class in _CLASSES.values():
+    add_completion_class(_class)  # not as a decorator: the first releases of click 8.1 return nothing
 
 
 @click.command("completion")
@@ -175,7 +177,5 @@ def command(shell: str) -> None:
     eval "$(restified completion zsh)"      in ~/.zshrc
     restified completion fish | source      in ~/.config/fish/config.fish
     """
-    made: ShellComplete = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}[shell](
-        click.Group(), {}, "restified", _VARIABLE
-    )
+    made = _CLASSES[shell](click.Group(), {}, "restified", _VARIABLE)
     click.echo((made.source_template % made.source_vars()).strip())

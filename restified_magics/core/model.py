@@ -314,8 +314,8 @@ class Model(abc.ABC):
             >>> fibonacci = restified_magics.PythonModel("examples/fibonacci.ipynb")
             >>> fibonacci.map([{"n": 10}, {"n": 20}])
             [55, 6765]
-            >>> fibonacci.map(grid={"n": range(3, 6)}, to_frame=True)["value"].sum()
-            np.int64(10)
+            >>> fibonacci.map(grid={"n": range(3, 6)}, to_frame=True)["value"].tolist()
+            [2, 3, 5]
         """
         # the other way up: sweeps are made of executors, which need the Models
         from restified_magics.sweep.mapping import framed_outcomes, sweep, unframeable
