@@ -767,7 +767,9 @@ def test_the_server_answers_while_calls_run(hasty):
             time.sleep(0.01)
         for _ in range(5):
             assert hasty.get("/api/status", timeout=5).status == 200
-        assert hasty.get("/api/restified/health").json["running"] == 2
+        health = hasty.get("/api/restified/health").json
+        assert health["running"] <= 2  # one may have ended just now, and the next not begun
+        assert health["running"] + health["waiting"] > 0
         assert {call.result().status for call in calls} == {200}
 
 
