@@ -678,6 +678,45 @@ def test_progress_counts_failures(write, capsys):
     assert "failed=1" in shown
 
 
+class _Interrupted(concurrent.futures.Executor):
+    """Makes the first batch at once and never another; who cancels one is interrupted, as by a second Ctrl-C."""
+
+    max_workers = 2
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.futures.append(_InterruptedFuture())
+        if len(self.futures) == 1:
+            self.futures[0].set_result(fn(*args, **kwargs))
+        return self.futures[-1]
+
+
+class _InterruptedFuture(concurrent.futures.Future):
+    def cancel(self):
+        super().cancel()
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_a_second_interrupt_leaves_nothing_running(write):
+    """Who presses Ctrl-C again, while what runs is ended, is not left with the rest of it."""
+    executor = _Interrupted()
+    model = PythonModel(write(parameters("x = 1"), returns("x")))
+    outcomes = model.map([{"x": n} for n in range(8)], executor=executor, as_completed=True)
+    assert next(outcomes).value == 0
+    left = executor.futures[1:]
+    assert len(left) > 1
+    with pytest.raises(KeyboardInterrupt):
+        outcomes.close()
+    latest = time.monotonic() + 20
+    while not all(future.cancelled() for future in left):
+        assert time.monotonic() < latest
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_interrupt_ends_everything_at_once(write, tmp_path):
     """Ctrl-C ends the sweep and the processes of its calls."""

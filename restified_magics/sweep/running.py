@@ -12,6 +12,8 @@ import concurrent.futures
 import contextlib
 import hashlib
 import math
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -175,6 +177,7 @@ class CrewedSweep(RunningSweep):
         self._out: dict[concurrent.futures.Future[Any], _Batch] = {}
         self._back: collections.deque[Item] = collections.deque()  # their batch had no time for them
         self._same: dict[str, list[Item]] = {}  # calls that wait for one with the same values, by its key
+        self._done: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
         self._broken_off: Exception | None = None  # what the sets raised
         self._most = crew.size  # nothing waits until it is known, either
 
@@ -190,24 +193,35 @@ class CrewedSweep(RunningSweep):
             while self._ready:
                 yield self._ready.popleft()
             if self._out:
-                done, _ = concurrent.futures.wait(self._out, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
-                    self._came(future, self._out.pop(future))
+                future = self._done.get()  # not `wait` of the standard library: two Ctrl-C at once break it
+                self._came(future, self._out.pop(future))
         if self._broken_off is not None:
             raise self._broken_off
 
     def _send(self, items: list[Item]) -> None:
         batch = _Batch(items, [])
         try:
-            self._out[self._crew.submit(items, batch.heard)] = batch
+            future = self._crew.submit(items, batch.heard)
         except ParameterError as error:  # a value of one of them cannot travel
             if len(items) > 1:
                 self._again.extend(items)
             else:
                 self._ended(items[0], Went(False, error))
+        else:
+            self._out[future] = batch
+            future.add_done_callback(self._done.put)
 
     def stop(self) -> None:
-        """Begin nothing more, keep what is done, and end what runs, where it is ours to end."""
+        """As of every sweep, and also if who has pressed Ctrl-C presses it again meanwhile."""
+        ending = threading.Thread(target=self._end, name="restified-ending")  # no Ctrl-C reaches it
+        try:
+            ending.start()
+        except RuntimeError:  # Python itself ends
+            self._end()
+        else:
+            ending.join()
+
+    def _end(self) -> None:
         running = bool(self._out)
         for future, batch in self._out.items():
             if not future.cancel() and future.done() and self._store is not None:
