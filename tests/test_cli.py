@@ -348,6 +348,13 @@ def test_a_value_that_cannot_be_had_so_is_kept(restified, write, tmp_path, monke
         kept = pathlib.Path(done.stderr.rpartition(". What the call returned is in ")[2].rstrip("\n"))
         assert (kept.parent, kept.suffix) == (folder, ending)
         assert kept.read_text().startswith(content)
+    for arguments in (
+        (["--csv", "-o", "/proc/x.xlsx"], ["-o", "/proc/x.json"]) if sys.platform == "linux" else ()
+    ):
+        done = restified("call", "model.ipynb", "kind=number", *arguments)
+        assert done.returncode == 1
+        kept = pathlib.Path(done.stderr.rpartition("What the call returned is in ")[2].rstrip("\n"))
+        assert (kept.parent, kept.read_text()) == (tmp_path / "tmp", "4")
     done = restified("call", "model.ipynb", "kind=odd")  # it has no form at all
     assert (done.returncode, "is in" in done.stderr) == (1, False)
     kept = ["model.ipynb", "number", "table", "tmp"]
@@ -417,6 +424,15 @@ def test_show_lists_a_cell_that_is_not_valid_python(restified, write):
     assert [each.split(":")[0] for each in told] == ["cell 1, line 1", "cell 2, line 1"]
     lines = restified("show", "model.ipynb").stdout.splitlines()
     assert [line.strip() for line in lines[lines.index("Problems:") + 1 :]] == told
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"], ["--strict"]], ids=["text", "json", "strict"])
+def test_show_of_half_a_character(restified, write, as_json):
+    """A surrogate without its other half is in no text that can be written; it is told by its number."""
+    write(parameters("n = 1  # Count"), "x = '\ud800'", returns("n + len('\ud800')"))
+    done = restified("show", "model.ipynb", *as_json)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("\\ud800" in done.stdout) == (as_json == [])
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])

@@ -48,12 +48,14 @@ LINES = {
     "restified run model.ipynb -p wid": "restified run model.ipynb -p width ",
     "restified run model.ipynb -p kind c\\ ": "restified run model.ipynb -p kind c\\ d ",
     "restified map model.ipynb --grid mode=b": "restified map model.ipynb --grid mode=b ",
-    "restified map model.ipynb --grid=kind=c,": "restified map model.ipynb --grid=kind=c,e ",
+    "restified map model.ipynb --grid=mode=a,b": "restified map model.ipynb --grid=mode=a,b ",
+    "restified map model.ipynb --grid mode=b,a": "restified map model.ipynb --grid mode=b,a ",
     "restified call model.ipynb kind=c\\ ": "restified call model.ipynb kind=c\\ d ",
     "restified call model.ipynb 'kind=c ": "restified call model.ipynb 'kind=c d' ",
     "restified call model.ipynb kind=c,": "restified call model.ipynb kind=c,e ",
     "restified call model.ipynb kind=c:": "restified call model.ipynb kind=c:f ",
     "restified call model.ipynb kind=c=": "restified call model.ipynb kind=c=g ",
+    "restified call model.ipynb kind=d": "restified call model.ipynb kind=d\\\\e ",
     "restified call model.ipynb kind=c\\$": "restified call model.ipynb kind=c\\$h ",
 }
 
@@ -64,7 +66,7 @@ def folder(write, tmp_path):
     write(
         parameters(
             "width = 1  # Width, of the thing: in all [m]\nwise = True\nmode: Literal['a', 'b'] = 'a'\n"
-            "kind: Literal['c d', 'c,e', 'c:f', 'c=g', 'c$h'] = 'c d'\nheight = 2"
+            "kind: Literal['c d', 'c,e', 'c:f', 'c=g', 'c$h', 'd\\\\e'] = 'c d'\nheight = 2"
         ),
         returns("1"),
     )
@@ -159,6 +161,10 @@ def test_completion_of_run_and_map(offered, folder):
     assert offered("map", "model.ipynb", "wi") == ["wide.csv", "width=", "wise="]
     assert offered("map", "model.ipynb", "--grid", "wi") == ["width=", "wise="]
     assert offered("map", "model.ipynb", "--grid", "wise", "=", "true", "--grid", "mode", "=", "b") == ["b"]
+    assert offered("map", "model.ipynb", "--grid", "mode", "=", "a,") == ["a,a", "a,b"]
+    kinds = ["c:f,c\\ d", 'c:f,\\"c,e\\"', "c:f,c:f", "c:f,c=g", "c:f,c\\$h", "c:f,d\\\\e"]
+    assert offered("map", "model.ipynb", "--grid", "kind", "=", "c:f,") == kinds
+    assert offered("map", "model.ipynb", "--grid", "kind", "=", "c:f,c:") == ["c:f,c:f"]
 
 
 @pytest.mark.parametrize("words", ["call -o ou", "call --save ou", "run ou", "run -o ou", "run -f va"])

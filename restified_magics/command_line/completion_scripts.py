@@ -55,7 +55,7 @@ _ZSH = r"""#compdef %(prog_name)s
             file) _path_files -f ;;
             dir) _path_files -/ ;;
             plain)
-                item=${fields[2]//:/\\:}${fields[3]:+:$fields[3]}
+                item=${${fields[2]//\\/\\\\}//:/\\:}${fields[3]:+:$fields[3]}
                 [[ $fields[2] == *[=/] ]] && open+=($item) || closed+=($item)
                 ;;
         esac

@@ -12,7 +12,12 @@ import click
 
 from restified_magics.command_line.command_values import given_values, read_given
 from restified_magics.command_line.options import calling_options
-from restified_magics.command_line.shell_completion import complete_notebook, complete_table, complete_values
+from restified_magics.command_line.shell_completion import (
+    complete_grid,
+    complete_notebook,
+    complete_table,
+    complete_values,
+)
 from restified_magics.command_line.sweep_results import Lines, Table
 from restified_magics.command_line.sweep_values import check_names, check_values, grid_of, table_of
 from restified_magics.command_line.terminal import results_only
@@ -37,7 +42,7 @@ __all__ = ["command"]
     multiple=True,
     metavar="NAME=A,B,…",
     help="Values of which all combinations are called; one that has a comma goes in double quotes.",
-    shell_complete=complete_values,
+    shell_complete=complete_grid,
 )
 @click.option(
     "--workers",

@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import pathlib
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from restified_magics.signature.reading import as_text
 
 __all__ = [
     "WordsKept",
+    "complete_grid",
     "complete_kernel",
     "complete_notebook",
     "complete_pair",
@@ -64,6 +66,19 @@ def complete_values(ctx: click.Context, param: click.Parameter, incomplete: str)
         return [CompletionItem(f"{name}={text}") for text in _choices(parameters.get(name), begun)]
     given = {word.partition("=")[0] for word in ctx.params.get(param.name or "") or ()}
     return _names(parameters, incomplete, given, "=")
+
+
+def complete_grid(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``name=``, and then one of its choices after the other, as in a row of a CSV file."""
+    name, equals, begun = incomplete.partition("=")
+    if not equals:
+        return complete_values(ctx, param, incomplete)
+    before, comma, last = begun.rpartition(",")
+    found = [
+        '"' + text.replace('"', '""') + '"' if re.search('[",]', text) else text
+        for text in _choices(_parameters(ctx).get(name), last.lstrip('"'))
+    ]
+    return [CompletionItem(f"{name}={before}{comma}{text}") for text in found if text.startswith(last)]
 
 
 def complete_table(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

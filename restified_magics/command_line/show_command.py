@@ -54,7 +54,8 @@ def command(ctx: click.Context, notebooks: tuple[str, ...], *, as_json: bool, st
             click.echo(render(found[0] if len(notebooks) == 1 else found, JSON))
     else:
         texts = (summary.text(model, cells=True, problems=_problems(model)) for model in models)
-        click.echo("\n".join(texts), nl=False)
+        told = "\n".join(texts).encode("utf-8", "backslashreplace")  # half a character has no bytes
+        click.echo(told.decode("utf-8"), nl=False)
     for refusal in refused[:-1]:
         click.echo(f"Error: {refusal}", err=True)
     if refused:

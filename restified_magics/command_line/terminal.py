@@ -128,16 +128,20 @@ def written(value: Any, give: Give, *, media_type: str | None, output: str | Non
     try:
         content = _content(value, media_type, path, to_terminal=give.is_terminal)
     except MediaError as error:
-        kept = _kept(value, path)
-        told = "" if kept is None else f". What the call returned is in {kept}"
-        raise MediaError(f"{error}{told}", error.offered) from None
+        raise MediaError(_and_where(f"{error}", value, path), error.offered) from None
     if content is None:
         return
-    if path is None:
-        give(content)
-        return
-    with told_of(path):
-        _to_file(path, content)
+    try:
+        if path is None:
+            give(content)
+        else:
+            with told_of(path):
+                _to_file(path, content)
+    except BrokenPipeError:  # who read it has enough
+        raise
+    except OSError as error:
+        error.add_note(_and_where("", value, None))
+        raise
 
 
 def _content(
@@ -159,16 +163,21 @@ def _content(
     return content + b"\n" if is_text and not content.endswith(b"\n") else content
 
 
-def _kept(value: Any, path: pathlib.Path | None) -> str | None:
-    """A new file, beside the one that was asked for, with a value in a form that it has, if it has one."""
+def _and_where(told: str, value: Any, path: pathlib.Path | None) -> str:
+    """What went wrong, and in which file the value is, if it has one."""
+    folder = None if path is None else os.fspath(path.absolute().parent)
+    stem = "restified" if path is None else path.stem[:40]
+    kept = _kept(value, folder, stem) or (folder and _kept(value, None, stem))
+    return ". ".join(filter(None, [told, kept and f"What the call returned is in {kept}"]))
+
+
+def _kept(value: Any, folder: str | None, stem: str) -> str | None:
+    """A new file with a value in a form that it has; None where it has none, or cannot be written there."""
     for form in offered(value):
         with contextlib.suppress(MediaError, OSError), contextlib.ExitStack() as undo:
             content = render(value, form)
-            handle, kept = tempfile.mkstemp(
-                prefix="restified-" if path is None else f"{path.stem[:40]}-",
-                suffix=mimetypes.guess_extension(form) or "",
-                dir=None if path is None else path.absolute().parent,
-            )
+            ending = mimetypes.guess_extension(form) or ""
+            handle, kept = tempfile.mkstemp(prefix=f"{stem}-", suffix=ending, dir=folder)
             undo.callback(os.unlink, kept)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
