@@ -679,24 +679,31 @@ def test_progress_counts_failures(write, capsys):
 
 
 class _Interrupted(concurrent.futures.Executor):
-    """Makes the first batch at once and never another; who cancels one is interrupted, as by a second Ctrl-C."""
+    """Makes the first batch at once and never another; who cancels the first is interrupted, as by a second Ctrl-C."""
 
     max_workers = 2
 
     def __init__(self):
         self.futures = []
+        self.interrupted = False
 
     def submit(self, fn, /, *args, **kwargs):
-        self.futures.append(_InterruptedFuture())
+        self.futures.append(_InterruptedFuture(self))
         if len(self.futures) == 1:
             self.futures[0].set_result(fn(*args, **kwargs))
         return self.futures[-1]
 
 
 class _InterruptedFuture(concurrent.futures.Future):
+    def __init__(self, executor):
+        super().__init__()
+        self._executor = executor
+
     def cancel(self):
         super().cancel()
-        signal.raise_signal(signal.SIGINT)
+        if not self._executor.interrupted:
+            self._executor.interrupted = True
+            signal.raise_signal(signal.SIGINT)
         return True
 
 
