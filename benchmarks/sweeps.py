@@ -18,7 +18,7 @@ __all__ = ["COUNTS", "GROWTH", "SYSTEMS", "WORKERS"]
 WORKERS = 2
 
 #: How many calls a sweep has, by workload.
-COUNTS = {"trivial": 1000, "work": 64}
+COUNTS = {"trivial": 1000, "work": 64, "longer": 64}
 
 #: How many calls the sweeps have that show how they grow.
 GROWTH = (100, 10_000, 100_000)

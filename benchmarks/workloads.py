@@ -13,6 +13,7 @@ WORKLOADS: dict[str, tuple[dict[str, Any], object, object]] = {
     "trivial": ({"n": 20}, 6765, 610),
     "many": ({"start": 7}, 123_760, 123_753),
     "work": ({"tables": 23}, 1_159_633_924, 1_109_170_189),
+    "longer": ({"tables": 38}, 1_915_319_310, 1_109_170_189),
     "large": ({"x": 5}, 5, 1),
     "figure": ({"points": 60}, 60, 50),
 }
