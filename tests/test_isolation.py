@@ -148,6 +148,56 @@ def test_without_processes_ahead():
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
 
 
+# ---------------------------------------------------------------- used again
+
+
+def test_a_process_can_have_several_tasks():
+    """As long as its time lasts, and they return; it goes with the executor."""
+    with IsolatedExecutor(1, reuse=600) as executor:
+        (_, one), (_, same), (count, _) = (executor.submit(tasks.leave_state).result() for _ in range(3))
+        assert (one == same, count) == (True, 3)
+        with pytest.raises(LookupError):
+            executor.submit(tasks.fail).result()
+        count, other = executor.submit(tasks.leave_state).result()
+        assert (count, other == one) == (1, False)
+        assert _gone(one)
+    assert _gone(other)
+
+
+def test_a_process_whose_time_is_up_gets_no_more_tasks():
+    """Whether that was so when a task ended, or is so when the next one comes."""
+    with IsolatedExecutor(1, reuse=0.2) as executor:
+        _, first = executor.submit(tasks.leave_state).result()
+        executor.submit(time.sleep, 0.3).result()
+        assert _gone(first)
+        count, second = executor.submit(tasks.leave_state).result()
+        assert (count, second == first) == (1, False)
+        began = time.monotonic()
+        while time.monotonic() - began < 0.25:
+            time.sleep(0.01)
+        assert executor.submit(tasks.leave_state).result()[0] == 1
+        assert _gone(second)
+
+
+def test_a_process_that_ends_between_two_tasks_is_replaced():
+    """The next task does not hear of it."""
+    with IsolatedExecutor(1, reuse=600) as executor:
+        _, one = executor.submit(tasks.leave_state).result()
+        os.kill(one, signal.SIGKILL)
+        assert _gone(one)
+        assert executor.submit(tasks.leave_state).result()[0] == 1
+
+
+def test_where_it_was_is_of_the_task_that_ended():
+    """The marks of a task before it are gone, though it had the same process."""
+    with IsolatedExecutor(1, reuse=600) as executor:
+        assert executor.submit(tasks.mark, 7, 3).result()
+        died = executor.submit(os._exit, 3)
+        with pytest.raises(TaskDied):
+            died.result()
+        assert died.where == (0, 0)
+
+
 # ------------------------------------------------------------------ isolation
 
 

@@ -24,6 +24,7 @@ from conftest import parameters, returns
 from restified_magics import CellError, KernelModel, ParameterError, PythonModel, RestifiedError
 from restified_magics.errors import ModelTimeout, ReturnError, TaskDied
 from restified_magics.isolated.isolation import IsolatedExecutor
+from restified_magics.sweep.crews import MOMENT
 
 
 @pytest.fixture
@@ -261,11 +262,38 @@ def test_a_pool_that_forks_does_not_share_random_numbers(write):
     assert len({value for _, value in values}) == 8
 
 
+class _Counting(concurrent.futures.Executor):
+    """Makes each batch at once, and notes how many of its calls were made."""
+
+    max_workers = 1
+
+    def __init__(self):
+        self.made = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = concurrent.futures.Future()
+        answers, seconds = fn(*args, **kwargs)
+        self.made.append(len(answers))
+        future.set_result((answers, seconds))
+        return future
+
+
 def test_large_values_do_not_pile_up(write):
     """A worker whose values are heavy makes no more calls than somebody has taken the values of."""
-    model = PythonModel(write("import os", parameters("x = 1"), returns("os.getpid(), bytes(5_000_000)")))
-    values = model.map([{"x": n} for n in range(6)], workers=1)
-    assert len({process for process, _ in values}) == 6
+    model = PythonModel(write(parameters("x = 1"), returns("bytes(5_000_000 if x else 1)")))
+    counting = _Counting()
+    assert len(model.map([{"x": n} for n in (0, 0, 0, 0, 1, 1, 1, 1)], executor=counting)) == 8
+    assert counting.made == [1, 4, 1, 1, 1]
+
+
+def test_calls_share_a_process_for_a_moment(write, monkeypatch):
+    """Sweeps of short calls start few processes; calls that take longer have one each."""
+    model = PythonModel(
+        write("import os, time", parameters("x = 0"), "time.sleep(x)", returns("os.getpid()"))
+    )
+    assert len(set(model.map([{"x": MOMENT}] * 4, workers=2))) == 4
+    monkeypatch.setattr("restified_magics.sweep.crews.MOMENT", 600)
+    assert len(set(model.map([{}] * 40, workers=2))) <= 2
 
 
 def test_a_value_that_cannot_travel_can_be_opened(write, tmp_path):

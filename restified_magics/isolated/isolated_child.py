@@ -1,4 +1,4 @@
-"""What runs inside an isolated process: it waits for one task, does it, and tells how it went.
+"""What runs inside an isolated process: it waits for a task, does it, and tells how it went.
 
 The fork server imports this module before it forks, so that a forked process has it at hand.
 """
@@ -89,7 +89,7 @@ def _renew_fork_server() -> None:
 def serve(
     connection: Connection, initializer: Callable[[], object] | None = None, mark: Mark | None = None
 ) -> None:
-    """Wait for one task, do it, and wait to be killed."""
+    """Wait for a task, do it, and wait for another one or to be killed."""
     global _mark, _own, _parent
     _be_alone()
     _write_by_lines()
@@ -98,27 +98,27 @@ def serve(
     process._config["daemon"] = False
     if initializer is not None and not connection.poll():  # while there is time
         initializer()
-    try:
-        content = connection.recv_bytes()
-    except (EOFError, OSError):
-        return  # it was not needed
-    _parent, _mark = connection, mark
-    gc.enable()  # the server has none, so that no page of it is copied for nothing
-    kind, told, _own = VALUE, None, os.getpid()
+    _parent, _mark, _own = connection, mark, os.getpid()
+    with contextlib.suppress(EOFError, OSError):  # nobody needs this process any more
+        while True:
+            content = connection.recv_bytes()  # killed here, together with all that a task left running
+            gc.enable()  # the server has none, so that no page of it is copied for nothing
+            kind, told = _done(content)
+            if os.getpid() != _own:  # the task forked, and this is not the process that was asked
+                os._exit(0)
+            _flush()
+            _tell(kind, told)
+
+
+def _done(content: bytes) -> tuple[bytes, bytes]:
+    """Do a task: what to tell of it, and which kind of message that is."""
     try:
         setting, task = pickle.loads(content)  # noqa: S301 - from the parent process
-        del content
         _prepare(setting)
         function, args, kwargs = _Unpickler(io.BytesIO(task), setting["main"]).load()
-        told = pickle.dumps(function(*args, **kwargs), protocol=5)
+        return VALUE, pickle.dumps(function(*args, **kwargs), protocol=5)
     except BaseException as error:  # noqa: BLE001 - raised again by who waits
-        kind, told = RAISED, _picked(error)
-    if os.getpid() != _own:  # the task forked, and this is not the process that was asked
-        os._exit(0)
-    _flush()
-    _tell(kind, told)
-    with contextlib.suppress(EOFError, OSError):
-        connection.recv_bytes()  # killed here, together with all that the task left running
+        return RAISED, _picked(error)
 
 
 def report(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A process that does one task, seen from the process that wants it done."""
+"""A process that does tasks, one after the other, seen from the process that wants them done."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def can_fork() -> bool:
 
 
 class IsolatedProcess:
-    """A process that waits for one task.
+    """A process that waits for a task, and for another one when it has told how that went.
 
     Args:
         preload: modules that the fork server has imported.
@@ -60,6 +60,7 @@ class IsolatedProcess:
     def __init__(self, preload: Sequence[str], *, fork: bool, initializer: Initializer = None) -> None:
         self._lock = threading.Lock()
         self._closed = self._killed = False
+        self._began: float | None = None
         self._connection, theirs = multiprocessing.Pipe()
         _let_go_of_silence(self._connection)
         with contextlib.ExitStack() as undo:
@@ -76,15 +77,24 @@ class IsolatedProcess:
 
     @property
     def usable(self) -> bool:
-        """Whether it waits for its task."""
+        """Whether it waits for a task."""
         return not self._killed and not wait([self._handle.sentinel], 0)
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was given its first task; 0 if it was given none."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
     def send(self, content: bytes) -> None:
-        """Give it the task.
+        """Give it a task.
 
         Raises:
             NotStarted: it is gone.
         """
+        if self._began is None:
+            self._began = time.monotonic()
+        if self._handle.mark is not None:
+            self._handle.mark.clear()  # of the task before
         try:
             self._connection.send_bytes(content)
         except OSError as error:

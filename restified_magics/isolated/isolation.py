@@ -1,4 +1,4 @@
-"""`IsolatedExecutor`: a process for every task, forked from a warm one, started ahead of need, used once."""
+"""`IsolatedExecutor`: a process for every task, forked from a warm one, started ahead of need."""
 
 from __future__ import annotations
 
@@ -78,12 +78,13 @@ class _Task:
 
 
 class IsolatedExecutor(concurrent.futures.Executor):
-    """Runs every task in a process of its own.
+    """Runs every task in a process of its own, or short ones of one kind one after the other in the same.
 
     A task cannot disturb another one, whatever it does: it may crash, change global state, exit, or run
     for ever. Its process is forked from a server that has imported the packages that tasks need, so
     that it costs milliseconds and not the seconds of a new Python. When the task has ended, or is
-    cancelled, or its time is up, the process is killed with all that it started.
+    cancelled, or its time is up, the process is killed with all that it started, unless it was told by
+    `reuse` that it may have another task.
 
     As with every executor on processes, functions, arguments and results are pickled.
 
@@ -94,8 +95,10 @@ class IsolatedExecutor(concurrent.futures.Executor):
         initializer: called in each process before it waits for its task, while there is time. What it
             has used is at hand then: pages of memory that a forked process shares are slow at first touch.
         timeout: seconds that a task may take; None is without limit.
-        start_method: ``"forkserver"``, or ``"spawn"``, a new Python for each task, which is the default
+        start_method: ``"forkserver"``, or ``"spawn"``, a new Python for each process, which is the default
             where there is no fork.
+        reuse: seconds from its first task on in which a process gets further ones, as long as they return;
+            0 is a process for every task. Tasks must bear what those before them have left, then.
 
     Example:
         >>> import math
@@ -114,6 +117,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
         initializer: Initializer = None,
         timeout: float | None = None,
         start_method: Literal["forkserver", "spawn"] | None = None,
+        reuse: float = 0.0,
     ) -> None:
         workers = max_workers if max_workers is not None else os.cpu_count() or 1
         if workers < 1:
@@ -125,6 +129,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
         self.max_workers = workers
         self.ahead = workers if ahead is None else ahead
         self.timeout = timeout
+        self.reuse = reuse
         self._fork = can_fork() if start_method is None else start_method == "forkserver"
         self._preload = tuple(preload)
         self._initializer = initializer
@@ -226,12 +231,14 @@ class IsolatedExecutor(concurrent.futures.Executor):
         task = self._tasks[number]
         future = task.future
         process = value = None
+        returned = False
         try:
             if not future.cancelled():
                 content = pickle.dumps((_setting(), pickle.dumps(task.call, protocol=5)), protocol=5)
                 process = self._given(task, content)
                 del content
                 value = process.outcome(task.timeout, future._heard)
+                returned = True
         except BaseException as error:  # noqa: BLE001 - raised again by who asks the future
             future.where = None if process is None else process.where
             with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled meanwhile
@@ -240,21 +247,27 @@ class IsolatedExecutor(concurrent.futures.Executor):
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 future.set_result(value)
         finally:  # who waits has the result already
-            self._ended(number, future, process)
+            self._ended(number, future, process, returned=returned)
 
-    def _ended(self, number: int, future: TaskFuture[Any], process: IsolatedProcess | None) -> None:
+    def _ended(
+        self, number: int, future: TaskFuture[Any], process: IsolatedProcess | None, *, returned: bool
+    ) -> None:
+        stays = False
         if process is not None:
             future._give(None)
-            process.kill()
+            stays = returned and process.age < self.reuse and self._kept(process)
+            if not stays:
+                process.kill()
         if future.cancelled():
             future.set_running_or_notify_cancel()
         with self._lock:
             del self._tasks[number]
             last = self._closed and not self._tasks
-        try:
-            self._starter.submit(self._replace, process)
-        except RuntimeError:  # it was shut down
-            self._replace(process)
+        if not stays:
+            try:
+                self._starter.submit(self._replace, process)
+            except RuntimeError:  # it was shut down
+                self._replace(process)
         if last:
             _close_all(self._ready)
 
@@ -281,7 +294,7 @@ class IsolatedExecutor(concurrent.futures.Executor):
                 process = self._ready.popleft()
             except IndexError:
                 return self._started()
-            if process.usable:
+            if process.usable and process.age <= self.reuse:
                 return process
             process.close()
 
@@ -306,7 +319,8 @@ class IsolatedExecutor(concurrent.futures.Executor):
     def _kept(self, process: IsolatedProcess) -> bool:
         with self._lock:
             if not self._closed:
-                self._ready.append(process)
+                keep = self._ready.appendleft if process.age else self._ready.append  # or it gets too old
+                keep(process)
             return not self._closed
 
 

@@ -36,6 +36,10 @@ class Mark:
         self._memory = mmap.mmap(descriptor, _SIZE)
         self.numbers = memoryview(self._memory).cast("q")
 
+    def clear(self) -> None:
+        """Make both 0 again."""
+        self.numbers[0] = self.numbers[1] = 0
+
     def close(self) -> None:
         """Let go of the memory."""
         self.numbers.release()

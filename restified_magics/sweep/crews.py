@@ -80,6 +80,7 @@ def crew_for(
             preload=(*PRELOADED, *parcel.imports),
             initializer=ready,
             timeout=hard_limit(limit, MOMENT),
+            reuse=MOMENT,
         )
         end = functools.partial(_end_processes, isolated)
     local = not _is_dask(executor)
