@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import ctypes
 import math
 import os
+import queue
 import random
 import signal
 import sys
@@ -14,6 +16,8 @@ import time
 from restified_magics.isolated.isolated_child import marks, report
 
 STATE: list[int] = []
+FUTURES: queue.SimpleQueue[concurrent.futures.Future] = queue.SimpleQueue()
+PIDS: list[int] = []
 
 
 def leave_state():
@@ -25,6 +29,18 @@ def mark(call, cell):
     where = marks()
     where[0], where[1] = call, cell
     return True
+
+
+class Late:
+    """A result during whose arrival its future, that of `FUTURES`, is cancelled."""
+
+    def __reduce__(self):
+        return _cancelled, (os.getpid(),)
+
+
+def _cancelled(pid):
+    concurrent.futures.Future.cancel(FUTURES.get(timeout=60))
+    PIDS.append(pid)
 
 
 def fail():

@@ -179,6 +179,16 @@ def test_a_process_whose_time_is_up_gets_no_more_tasks():
         assert _gone(second)
 
 
+def test_the_process_of_a_cancelled_task_has_no_other():
+    """Also if the task is cancelled as it returns: who cancels it ends its process, and no other task."""
+    with IsolatedExecutor(1, reuse=600) as executor:
+        future = executor.submit(tasks.Late)
+        tasks.FUTURES.put(future)
+        concurrent.futures.wait([future], 60)
+        assert future.cancelled()
+        assert _gone(tasks.PIDS.pop())
+
+
 def test_a_process_that_ends_between_two_tasks_is_replaced():
     """The next task does not hear of it."""
     with IsolatedExecutor(1, reuse=600) as executor:

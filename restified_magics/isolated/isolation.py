@@ -238,7 +238,6 @@ class IsolatedExecutor(concurrent.futures.Executor):
                 process = self._given(task, content)
                 del content
                 value = process.outcome(task.timeout, future._heard)
-                returned = True
         except BaseException as error:  # noqa: BLE001 - raised again by who asks the future
             future.where = None if process is None else process.where
             with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled meanwhile
@@ -246,6 +245,8 @@ class IsolatedExecutor(concurrent.futures.Executor):
         else:
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 future.set_result(value)
+                # from here on nobody who cancels it ends the process, which may have another task by then
+                returned = True
         finally:  # who waits has the result already
             self._ended(number, future, process, returned=returned)
 
