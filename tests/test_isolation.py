@@ -164,19 +164,16 @@ def test_a_process_can_have_several_tasks():
     assert _gone(other)
 
 
-def test_a_process_whose_time_is_up_gets_no_more_tasks():
-    """Whether that was so when a task ended, or is so when the next one comes."""
+def test_a_process_ends_when_its_time_is_up():
+    """Whether it works then, or waits for a task: what tasks have left does not outlive it."""
     with IsolatedExecutor(1, reuse=0.2) as executor:
         _, first = executor.submit(tasks.leave_state).result()
         executor.submit(time.sleep, 0.3).result()
         assert _gone(first)
         count, second = executor.submit(tasks.leave_state).result()
         assert (count, second == first) == (1, False)
-        began = time.monotonic()
-        while time.monotonic() - began < 0.25:
-            time.sleep(0.01)
-        assert executor.submit(tasks.leave_state).result()[0] == 1
         assert _gone(second)
+        assert executor.submit(tasks.leave_state).result()[0] == 1
 
 
 def test_the_process_of_a_cancelled_task_has_no_other():
@@ -196,6 +193,14 @@ def test_a_process_that_ends_between_two_tasks_is_replaced():
         os.kill(one, signal.SIGKILL)
         assert _gone(one)
         assert executor.submit(tasks.leave_state).result()[0] == 1
+
+
+def test_a_task_that_had_not_begun_is_given_to_another_process():
+    """What a task before it has left may end the process when it has been sent there."""
+    with IsolatedExecutor(1, reuse=600) as executor:
+        _, one = executor.submit(tasks.leave_state).result()
+        count, other = executor.submit(tasks.leave_state, tasks.EndsUsed()).result()
+        assert (count, other == one) == (1, False)
 
 
 def test_where_it_was_is_of_the_task_that_ended():

@@ -24,7 +24,6 @@ from conftest import parameters, returns
 from restified_magics import CellError, KernelModel, ParameterError, PythonModel, RestifiedError
 from restified_magics.errors import ModelTimeout, ReturnError, TaskDied
 from restified_magics.isolated.isolation import IsolatedExecutor
-from restified_magics.sweep.crews import MOMENT
 
 
 @pytest.fixture
@@ -291,8 +290,9 @@ def test_calls_share_a_process_for_a_moment(write, monkeypatch):
     model = PythonModel(
         write("import os, time", parameters("x = 0"), "time.sleep(x)", returns("os.getpid()"))
     )
-    assert len(set(model.map([{"x": MOMENT}] * 4, workers=2))) == 4
-    monkeypatch.setattr("restified_magics.sweep.crews.MOMENT", 600)
+    assert len(set(model.map([{"x": 0.3}] * 4, workers=2))) == 4
+    for seconds in ("MOMENT", "_REUSE"):
+        monkeypatch.setattr(f"restified_magics.sweep.crews.{seconds}", 600)
     assert len(set(model.map([{}] * 40, workers=2))) <= 2
 
 

@@ -89,16 +89,18 @@ def test_an_exception_that_the_server_has_no_class_of(server):
     assert (server.root / answer.json["failed_run"]).exists()
 
 
-@pytest.mark.parametrize("value", ["__import__('os')._exit(3)", "object()"])
-def test_a_call_that_leaves_no_result_is_kept_with_its_values(server, value):
-    """Its process died, or its value cannot be had: what it was given can be tried again in Jupyter."""
+@pytest.mark.parametrize(
+    ("value", "name"), [("__import__('os')._exit(3)", "TaskDied"), ("object()", "MediaError")]
+)
+def test_a_call_that_leaves_no_result_is_kept_with_its_values(server, value, name):
+    """Its process died, or its value cannot be had: what it was given, and where it failed, is there in Jupyter."""
     put(server.root, "no_result.ipynb", parameters("n = 1"), returns(value))
     answer = server.call("no_result.ipynb", n=42)
     assert answer.status == 500
+    assert answer.json.get("cell") == (2 if name == "TaskDied" else None)
     kept = json.loads((server.root / answer.json["failed_run"]).read_text())
     assert kept["cells"][0]["source"] == "n = 42"
-    told = [output["ename"] for output in kept["cells"][1]["outputs"]]
-    assert told == (["MediaError"] if value == "object()" else [])
+    assert [output["ename"] for output in kept["cells"][1]["outputs"]] == [name]
 
 
 def test_a_huge_message_is_cut(server):

@@ -15,17 +15,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from restified_magics.core.accept import choose
-from restified_magics.core.calls import Call
 from restified_magics.core.media import offered, render
 from restified_magics.core.model import Model
 from restified_magics.core.progress import progress_of
 from restified_magics.errors import CellError, RestifiedError
 from restified_magics.in_process.capture import Recorder
 from restified_magics.in_process.packing import packed, unpacked
-from restified_magics.in_process.python_model import PythonModel
 from restified_magics.in_process.shell import shell
 from restified_magics.in_process.tracebacks import failure_of
 from restified_magics.isolated.isolated_child import in_fork_server, report
+from restified_magics.isolated.marking_model import MarkingModel
 
 __all__ = ["Given", "NotAcceptable", "TooLarge", "Wanted", "call", "given", "rehearse", "rendered"]
 
@@ -153,19 +152,9 @@ def rendered(value: Any, wanted: Wanted) -> Given:
     return Given(f"{chosen}; charset=utf-8" if chosen.startswith("text/") else chosen, body)
 
 
-class _Followed(PythonModel):
-    """A Model whose call can be looked at while it runs."""
-
-    call: Call | None = None
-
-    def _begin(self, params: Mapping[str, Any] | None) -> Call:
-        self.call = super()._begin(params)
-        return self.call
-
-
-def _model(content: bytes, cwd: str | None = None) -> _Followed:
+def _model(content: bytes, cwd: str | None = None) -> MarkingModel:
     notebook: Any = unpacked(content)
-    return _Followed(notebook, scope="isolated", cwd=cwd)
+    return MarkingModel(notebook, scope="isolated", cwd=cwd)
 
 
 @contextlib.contextmanager
@@ -217,7 +206,7 @@ def _rehearsal() -> bytes:
         for tag, source in _REHEARSED
     ]
     node = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
-    return packed(_Followed(node, scope="isolated").notebook)
+    return packed(MarkingModel(node, scope="isolated").notebook)
 
 
 _rehearsed = _rehearsal() if in_fork_server() else b""

@@ -61,6 +61,7 @@ class IsolatedProcess:
         self._lock = threading.Lock()
         self._closed = self._killed = False
         self._began: float | None = None
+        self._tasks = 0
         self._connection, theirs = multiprocessing.Pipe()
         _let_go_of_silence(self._connection)
         with contextlib.ExitStack() as undo:
@@ -91,6 +92,7 @@ class IsolatedProcess:
         Raises:
             NotStarted: it is gone.
         """
+        self._tasks += 1
         if self._began is None:
             self._began = time.monotonic()
         if self._handle.mark is not None:
@@ -153,6 +155,11 @@ class IsolatedProcess:
         """The call and the cell at which its task is, or was; 0 is none. None where that is not known."""
         mark = self._handle.mark
         return None if mark is None else (mark.numbers[0], mark.numbers[1])
+
+    @property
+    def ended_between(self) -> bool:
+        """Whether it has ended after a task, before it began with the next one that it was given."""
+        return self._tasks > 1 and self.where == (0, 0)
 
     def kill(self) -> None:
         """End it, and all that it has started, at once; from any thread, more than once too."""

@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import pickle
@@ -98,7 +99,9 @@ class IsolatedExecutor(concurrent.futures.Executor):
         start_method: ``"forkserver"``, or ``"spawn"``, a new Python for each process, which is the default
             where there is no fork.
         reuse: seconds from its first task on in which a process gets further ones, as long as they return;
-            0 is a process for every task. Tasks must bear what those before them have left, then.
+            0 is a process for every task. Such tasks bear what those before them have left, and mark where
+            they are (`isolated_child.marks`): if one has marked nothing when its process ends, it had not
+            begun, and is given to another.
 
     Example:
         >>> import math
@@ -135,11 +138,13 @@ class IsolatedExecutor(concurrent.futures.Executor):
         self._initializer = initializer
         self._lanes = concurrent.futures.ThreadPoolExecutor(workers, "restified-isolated")
         self._starter = concurrent.futures.ThreadPoolExecutor(1, "restified-isolated-starter")
+        self._ender = concurrent.futures.ThreadPoolExecutor(1, "restified-isolated-ender")
         self._lock = threading.Lock()
         self._tasks: dict[int, _Task] = {}
         self._numbers = itertools.count()
         self._ready: collections.deque[IsolatedProcess] = collections.deque()
         self._closed = False
+        self._ending = threading.Event()
         weakref.finalize(self, _close_all, self._ready)
 
     # --------------------------------------------------------------- submitting
@@ -209,9 +214,11 @@ class IsolatedExecutor(concurrent.futures.Executor):
         if cancel_futures:
             for future in waiting:
                 future.cancel()
+        self._ending.set()
         if idle:
             _close_all(self._ready)
         self._lanes.shutdown(wait=wait)
+        self._ender.shutdown(wait=wait)
         self._starter.shutdown(wait=wait)
         if wait:
             _close_all(self._ready)
@@ -233,13 +240,20 @@ class IsolatedExecutor(concurrent.futures.Executor):
         process = value = None
         returned = False
         try:
-            if not future.cancelled():
-                content = pickle.dumps((_setting(), pickle.dumps(task.call, protocol=5)), protocol=5)
-                process = self._given(task, content)
-                del content
-                value = process.outcome(task.timeout, future._heard)
+            while not future.cancelled():
+                process = self._given(task, _packed(task))
+                try:
+                    value = process.outcome(task.timeout, future._heard)
+                    break
+                except TaskDied:
+                    if future.cancelled() or not process.ended_between:
+                        raise
+                    process.close()
+                    process = None
         except BaseException as error:  # noqa: BLE001 - raised again by who asks the future
             future.where = None if process is None else process.where
+            if future.where is not None and isinstance(error, TaskDied | TimeoutError):
+                error.cell = future.where[1] or None  # type: ignore[union-attr]
             with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled meanwhile
                 future.set_exception(error)
         else:
@@ -253,22 +267,22 @@ class IsolatedExecutor(concurrent.futures.Executor):
     def _ended(
         self, number: int, future: TaskFuture[Any], process: IsolatedProcess | None, *, returned: bool
     ) -> None:
-        stays = False
+        pool, leave = self._starter, functools.partial(self._replace, process)
         if process is not None:
             future._give(None)
-            stays = returned and process.age < self.reuse and self._kept(process)
-            if not stays:
+            if returned and process.age < self.reuse and self._kept(process):
+                pool, leave = self._ender, functools.partial(self._expire, process)
+            else:
                 process.kill()
         if future.cancelled():
             future.set_running_or_notify_cancel()
         with self._lock:
             del self._tasks[number]
             last = self._closed and not self._tasks
-        if not stays:
-            try:
-                self._starter.submit(self._replace, process)
-            except RuntimeError:  # it was shut down
-                self._replace(process)
+        try:
+            pool.submit(leave)
+        except RuntimeError:  # it was shut down
+            leave()
         if last:
             _close_all(self._ready)
 
@@ -307,6 +321,13 @@ class IsolatedExecutor(concurrent.futures.Executor):
             process.close()
         self._fill()
 
+    def _expire(self, process: IsolatedProcess) -> None:
+        """End a process when its time is up, if it waits for another task then; by the ender."""
+        self._ending.wait(max(0.0, self.reuse - process.age))
+        with contextlib.suppress(ValueError):  # it has one, or is gone
+            self._ready.remove(process)
+            process.close()
+
     def _fill(self) -> None:
         """Start the processes that are missing; by the starter."""
         while not self._closed and len(self._ready) < self.ahead:
@@ -332,6 +353,10 @@ def _close_all(processes: collections.deque[IsolatedProcess]) -> None:
         except IndexError:
             return
         process.close()
+
+
+def _packed(task: _Task) -> bytes:
+    return pickle.dumps((_setting(), pickle.dumps(task.call, protocol=5)), protocol=5)
 
 
 def _setting() -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ from restified_magics.errors import (
     KernelDied,
     MediaError,
     ModelRecursionError,
-    ModelTimeout,
     NotebookError,
     ParameterError,
     ReturnError,
@@ -122,11 +121,10 @@ def problem_of(error: BaseException, name: str, shown: Shown = NOTHING) -> Probl
     if isinstance(error, MediaError):
         return Problem(500, _unreturned(name, error.reason, shown))
     if isinstance(error, TimeoutError):  # ours, and that of an isolated task
-        cell = error.cell if isinstance(error, ModelTimeout) else None
         return Problem(
             504,
             f"{name}: the call was stopped, since it took longer than RestifiedApp.timeout",
-            **_place(cell),
+            **_place(getattr(error, "cell", None)),
         )
     if isinstance(error, CellError):
         return _failed_cell(error, name, shown)
@@ -165,7 +163,7 @@ def _failed(error: BaseException, name: str, shown: Shown) -> Problem:
     if isinstance(error, RecursionError):
         return Problem(422, f"{name}: a value is nested too deep to be handed over")
     if isinstance(error, TaskDied):
-        return Problem(500, f"{name}: {error.reason}")
+        return Problem(500, f"{name}: {error.reason}", **_place(error.cell))
     if isinstance(error, concurrent.futures.CancelledError):
         return Problem(503, f"{name}: the call was cancelled")
     return Problem(500, f"{name}: the call failed in a way that was not foreseen; the log has more")

@@ -399,10 +399,12 @@ def _is_own(kernel_name: str) -> bool:
 
 
 def _known(served: Served, params: Mapping[str, Any], error: Exception) -> Result:
-    """What there is of a call that failed: of one whose process died that is what it was given."""
+    """What there is of a call that failed: of one whose process died, its values and the cell."""
     result: Result | None = getattr(error, "result", None)
     if result is not None:
         return result
+    cell: int | None = getattr(error, "cell", None)
     ends = served.notebook.with_role("return") if isinstance(error, MediaError) else []
-    cell = ends[-1].number if ends else None  # all cells have run, and the value is what failed
+    if ends:
+        cell = ends[-1].number  # all cells have run, and the value is what failed
     return Result(params=dict(params), error=error, cell=cell, _source=served.notebook)

@@ -19,6 +19,8 @@ __all__ = ["MOMENT", "Crew", "crew_for"]
 #: Seconds after which a worker begins no more calls of a batch.
 MOMENT = 0.5
 
+_REUSE = 0.1  # seconds from its first call on in which a process is given another batch
+
 
 class Crew(NamedTuple):
     """Who does the work, where that is not this thread.
@@ -80,7 +82,7 @@ def crew_for(
             preload=(*PRELOADED, *parcel.imports),
             initializer=ready,
             timeout=hard_limit(limit, MOMENT),
-            reuse=MOMENT,
+            reuse=_REUSE,
         )
         end = functools.partial(_end_processes, isolated)
     local = not _is_dask(executor)

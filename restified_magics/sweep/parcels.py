@@ -227,10 +227,7 @@ def of_ended(
     """
     if where is None or where[0] <= len(heard):
         return None
-    place, cell = where
-    if isinstance(error, TaskDied | TimeoutError):
-        error.cell = cell or None  # type: ignore[union-attr]
-    return [*heard, *[None] * (place - 1 - len(heard)), Answer("error", error)]
+    return [*heard, *[None] * (where[0] - 1 - len(heard)), Answer("error", error)]
 
 
 def of_call(error: Exception, notebook: Notebook, item: Item, timeout: float | None) -> Exception:

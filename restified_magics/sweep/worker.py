@@ -20,14 +20,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import restified_magics
-from restified_magics.core.calls import Call
 from restified_magics.core.model import Model
-from restified_magics.core.notebook import Cell
 from restified_magics.errors import RestifiedError, TaskDied
 from restified_magics.in_process.program import compiled
 from restified_magics.in_process.python_model import PythonModel
 from restified_magics.in_process.tracebacks import failure_of
 from restified_magics.isolated.isolated_child import marks, report
+from restified_magics.isolated.marking_model import MarkingModel
 from restified_magics.sweep.parcels import (
     HEAVIEST,
     Answer,
@@ -172,23 +171,6 @@ def hard_limit(timeout: float | None, moment: float) -> float | None:
     return None if timeout is None else moment + timeout + _GRACE
 
 
-class _MarkingModel(PythonModel):
-    """A Model whose calls mark which cell runs, and know it."""
-
-    call: Call | None = None
-
-    def _begin(self, params: Mapping[str, Any] | None) -> Call:
-        call = self.call = super()._begin(params)
-        where = marks()
-
-        def follow(cell: Cell) -> None:
-            where[1] = cell.number
-            call.cell = cell
-
-        call.follow = follow
-        return call
-
-
 def _answer(model: Model, item: Item, timeout: float | None, store: Store | None) -> Answer:
     try:
         with _seeded(item.seed, restore=False):
@@ -268,7 +250,7 @@ def _made(described: Mapping[str, Any], folder: str | None) -> Model:
         "name": described["name"],
     }
     if described["kind"] == "python":
-        return _MarkingModel(described["node"], scope="isolated", **options)
+        return MarkingModel(described["node"], scope="isolated", **options)
     from restified_magics.in_kernel.kernel_model import (
         KernelModel,  # slow to import: it brings jupyter_client
     )
