@@ -285,6 +285,38 @@ def test_large_values_do_not_pile_up(write):
     assert counting.made == [1, 4, 1, 1, 1]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_what_a_cell_forks_makes_no_other_call(write, tmp_path):
+    """A child that returns from its cell ends there; also where a cell has put something for `os.getpid`."""
+    log = tmp_path / "log"
+    calls = f"import os, time\nwith open({str(log)!r}, 'a') as file:\n    print(x, file=file)"
+    forking = "os.fork()\nos.getpid = lambda: 1"
+    model = PythonModel(write(parameters("x = 1"), calls, forking, "time.sleep(0.01)", returns("x")))
+    assert model.map([{"x": n} for n in range(20)], workers=1) == [*range(20)]
+    assert sorted(map(int, log.read_text().split())) == [*range(20)]
+
+
+def test_outcomes_do_not_wait_for_a_slow_generator(write):
+    """Before it is asked for another set, there are the outcomes of calls that have ended."""
+    model = PythonModel(write(parameters("x = 1"), returns("x")))
+    seen, first = [], []
+
+    def slow():
+        yield {"x": 0}
+        first.extend(seen)
+        for n in range(1, 400):
+            if len(seen) > 2:
+                return
+            time.sleep(0.03)  # so long it takes
+            yield {"x": n}
+
+    for outcome in model.map(slow(), workers=1, as_completed=True):
+        seen.append(outcome.value)  # noqa: PERF401 - which is looked at meanwhile
+    assert first == [0]
+    assert seen == [*range(len(seen))]
+    assert 3 <= len(seen) < 300
+
+
 def test_calls_share_a_process_for_a_moment(write, monkeypatch):
     """Sweeps of short calls start few processes; calls that take longer have one each."""
     model = PythonModel(

@@ -55,6 +55,7 @@ _parent: Connection | None = None
 _mark: Mark | None = None
 _nowhere = memoryview(bytearray(16)).cast("q")
 _own = 0  # this process, as its task began
+_getpid = os.getpid  # of the interpreter, whatever a cell puts in its place
 _handlers: dict[int, Any] = {}  # what the server was started with, of signals that it ignores
 
 
@@ -98,13 +99,13 @@ def serve(
     process._config["daemon"] = False
     if initializer is not None and not connection.poll():  # while there is time
         initializer()
-    _parent, _mark, _own = connection, mark, os.getpid()
+    _parent, _mark, _own = connection, mark, _getpid()
     with contextlib.suppress(EOFError, OSError):  # nobody needs this process any more
         while True:
             content = connection.recv_bytes()  # killed here, together with all that a task left running
             gc.enable()  # the server has none, so that no page of it is copied for nothing
             kind, told = _done(content)
-            if os.getpid() != _own:  # the task forked, and this is not the process that was asked
+            if _getpid() != _own:  # the task forked, and this is not the process that was asked
                 os._exit(0)
             _flush()
             _tell(kind, told)
@@ -127,7 +128,7 @@ def report(value: object) -> bool:
     Returns:
         Whether it was told. Outside an isolated process nobody listens.
     """
-    if _parent is None or os.getpid() != _own:
+    if _parent is None or _getpid() != _own:
         return False
     try:
         _tell(REPORT, pickle.dumps(value, protocol=5))
@@ -142,7 +143,7 @@ def marks() -> memoryview:
     They are the call, of several, that the task makes, and the cell that runs, counted from 1. Outside an
     isolated process nobody reads them.
     """
-    return _nowhere if _mark is None or os.getpid() != _own else _mark.numbers
+    return _nowhere if _mark is None or _getpid() != _own else _mark.numbers
 
 
 def _tell(kind: bytes, content: bytes) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ _LEAST = 0.02  # seconds of calls that share a batch however few are left: what 
 _MOST = 2000  # calls of a batch
 _AHEAD = 2  # batches for each worker that wait or run
 _FOUND = 256  # calls found in the store, one after the other, before who asked gets them
+_GATHERING = 0.02  # seconds that a batch waits for more sets: who makes them may take his time
 
 
 class Outcome(NamedTuple):
@@ -185,11 +187,15 @@ class CrewedSweep(RunningSweep):
         """All outcomes, as they come. Where the sets break off, first those of the calls that were begun."""
         more = True
         while more or self._out or self._again or self._back or self._ready:
+            while self._left is None and self._ready:  # the next set may be long in coming
+                yield self._ready.popleft()
             while len(self._out) < self._most and len(self._ready) < _FOUND:
                 items, more = self._taken(sets, more)
                 if not items:
                     break
                 self._send(items)
+                if self._left is None and not self._done.empty():
+                    break
             while self._ready:
                 yield self._ready.popleft()
             if self._out:
@@ -237,7 +243,8 @@ class CrewedSweep(RunningSweep):
         if self._left is not None and size > 1:  # the last ones are shared by all
             size = min(size, max(self._few, math.ceil((self._left + len(self._back)) / self._crew.size)))
         items = [self._back.popleft() for _ in range(min(size, len(self._back)))]
-        while more and len(items) < size and len(self._ready) < _FOUND:
+        latest = time.monotonic() + _GATHERING
+        while more and len(items) < size and len(self._ready) < _FOUND and time.monotonic() < latest:
             try:
                 given = next(sets, None)
                 item = None if given is None else self._bound(*given)

@@ -46,6 +46,7 @@ PRELOADED = ("restified_magics.isolated.isolated_call", "restified_magics.sweep.
 
 _KEPT = 4  # Models that a worker keeps: a cluster may run several sweeps
 _GRACE = 5.0  # seconds that a call has to end by itself when its time is up
+_getpid = os.getpid  # of the interpreter, whatever a cell puts in its place
 _PAUSE = 0.002  # seconds between two reports: hearing one takes as long as a short call
 
 
@@ -173,13 +174,24 @@ def hard_limit(timeout: float | None, moment: float) -> float | None:
 
 def _answer(model: Model, item: Item, timeout: float | None, store: Store | None) -> Answer:
     try:
-        with _seeded(item.seed, restore=False):
+        with _only_here(), _seeded(item.seed, restore=False):
             value = model.execute(item.params, timeout=timeout)
         return pack_value(value, model)._replace(kept=_kept(store, item, value))
     except Exception as error:  # noqa: BLE001 - told to who asked for the sweep
         return Answer("error", portable(error))
     except BaseException as error:  # noqa: BLE001 - Ctrl-C is for who asked, and this is of a cell's own
         return Answer("error", portable(failure_of(error, getattr(model, "call", None), model.name)))
+
+
+@contextlib.contextmanager
+def _only_here() -> Iterator[None]:
+    """What a cell has forked ends with the call: there is one answer, and the next call is made once."""
+    own = _getpid()
+    try:
+        yield
+    finally:
+        if _getpid() != own:
+            os._exit(0)
 
 
 def _kept(store: Store | None, item: Item, value: Any) -> bool:
