@@ -669,8 +669,9 @@ def hasty(tmp_path_factory):
 
 @pytest.mark.parametrize("notebook", ["loop.ipynb", "stubborn.ipynb", "prints.ipynb"])
 def test_what_does_not_end(hasty, notebook):
-    """A loop, one that ignores every signal, one that prints for ever: 504, and the slot is back."""
-    assert hasty.call(notebook).status == 504
+    """A loop, one that ignores every signal, one that prints for ever: 504 with the cell, and the slot is back."""
+    answer = hasty.call(notebook)
+    assert (answer.status, answer.json["cell"]) == (504, 1)
     assert hasty.is_idle()
     assert hasty.call("sum.ipynb").json == 2
     for kept in (hasty.root / "failed").glob("prints*.ipynb"):

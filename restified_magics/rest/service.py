@@ -305,6 +305,8 @@ class CallService:
             except asyncio.CancelledError:
                 await asyncio.to_thread(future.cancel)  # which ends all that the call has started
                 raise
+            except TimeoutError:
+                return future.result()  # raises its own, which knows the cell; asyncio has made another of it
         return await self._kernels.run(wanted, None if job is None else job.heard)
 
     async def _packed(self, notebook: Notebook) -> bytes:
