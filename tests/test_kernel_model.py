@@ -558,12 +558,12 @@ def test_server_that_forks_kernels_is_replaced_when_it_is_gone(marked):
     """A killed one is replaced by the next call, and its pipes are closed."""
     with KernelPool("python3", size=0, limit=1) as pool:
         kernel = pool.lend().result(60)
-        server = psutil.Process(kernel._manager.provisioner.process.pid).ppid()
+        server = psutil.Process(psutil.Process(kernel._manager.provisioner.process.pid).ppid())
         pool.give_back(kernel)
-        os.kill(server, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(server)] if psutil.pid_exists(server) else [], 20)
+        server.kill()
+        psutil.wait_procs([server], 20)
         kernel = pool.lend().result(60)
-        assert psutil.Process(kernel._manager.provisioner.process.pid).ppid() not in (server, os.getpid())
+        assert psutil.Process(kernel._manager.provisioner.process.pid).ppid() not in (server.pid, os.getpid())
         pool.give_back(kernel)
     gc.collect()  # a pipe that was left open would warn, and a warning is an error
 
