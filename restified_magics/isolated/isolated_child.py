@@ -102,9 +102,8 @@ def serve(
     _parent, _mark, _own = connection, mark, _getpid()
     with contextlib.suppress(EOFError, OSError):  # nobody needs this process any more
         while True:
-            content = connection.recv_bytes()  # killed here, together with all that a task left running
-            gc.enable()  # the server has none, so that no page of it is copied for nothing
-            kind, told = _done(content)
+            # killed where it waits, together with all that a task left running
+            kind, told = _done(connection.recv_bytes())
             if _getpid() != _own:  # the task forked, and this is not the process that was asked
                 os._exit(0)
             _flush()
@@ -113,10 +112,12 @@ def serve(
 
 def _done(content: bytes) -> tuple[bytes, bytes]:
     """Do a task: what to tell of it, and which kind of message that is."""
+    gc.enable()  # the server has none, so that no page of it is copied for nothing
     try:
         setting, task = pickle.loads(content)  # noqa: S301 - from the parent process
         _prepare(setting)
         function, args, kwargs = _Unpickler(io.BytesIO(task), setting["main"]).load()
+        del content, task  # which may be large
         return VALUE, pickle.dumps(function(*args, **kwargs), protocol=5)
     except BaseException as error:  # noqa: BLE001 - raised again by who waits
         return RAISED, _picked(error)
